@@ -12,7 +12,7 @@ from typing import Final
 # --- Fixed texts ---------------------------------------------------------------------------------------------------
 
 MAGIC: Final = b"\x89P2PW\r\n\x1a"
-"""Begins every stream; 0x89 is no letter, so no text protocol mistakes it, and a transfer that mangles line ends shows."""
+"""Begins every stream; 0x89 is no letter, so no text protocol mistakes it, and mangled line ends show."""
 
 PROTOCOL_NAME: Final = b"p2pwire/1"
 """Begins every signed text and every hash input, so that no signature or hash serves another protocol."""
