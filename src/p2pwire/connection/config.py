@@ -1,0 +1,127 @@
+"""What the two sides of a connection are told at the start: who they are, what they offer, and every limit and timer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+import attrs
+
+from p2pwire.content.objects import ObjectInfo
+from p2pwire.crypto.identity import Identity
+from p2pwire.wire import registry
+from p2pwire.wire.messages import Address
+from p2pwire.wire.registry import JoinFlag, Suite, Version
+
+
+class Role(Enum):
+    """Which side of the handshake: the initiator speaks first."""
+
+    INITIATOR = "I"
+    RESPONDER = "R"
+
+
+@attrs.frozen
+class Offer:
+    """One topic of the catalogue: what this peer would say of it in JOIN and OBJECT."""
+
+    oid: bytes = attrs.field(repr=False)
+    """The object's id, which is also the right to read it: 32 bytes."""
+    flags: JoinFlag
+    info: ObjectInfo | None
+    """None while only the id is known."""
+
+
+@attrs.frozen
+class Extension:
+    """An extension that this side understands: `count` frame types from `base` on, in its own numbers."""
+
+    name: str
+    base: int
+    count: int
+    params: bytes = b""
+
+
+
+@attrs.frozen
+class Limits:
+    """The bounds that one side sets for the other. Each default is that of SPEC.md."""
+
+    max_requests: int = attrs.field(
+        default=registry.MAX_REQUESTS, validator=[attrs.validators.ge(1), attrs.validators.le(registry.MAX_REQUESTS)]
+    )
+    """Requests that the other side may have open."""
+    max_handles: int = attrs.field(
+        default=registry.DEFAULT_HANDLES, validator=[attrs.validators.ge(1), attrs.validators.le(registry.MAX_HANDLES)]
+    )
+    """Topics that the other side may have joined."""
+    idle: int = attrs.field(
+        default=registry.DEFAULT_IDLE,
+        validator=[attrs.validators.ge(registry.MIN_IDLE), attrs.validators.le(registry.MAX_IDLE)],
+    )
+    """Seconds without a complete record after which the link is dead."""
+    send_queue: int = registry.SEND_QUEUE_DATA
+    """Bytes waiting above which the caller should not add blocks: see `Connection.can_send`."""
+    answers: int = registry.SEND_QUEUE_ANSWERS
+    """Bytes of answers waiting above which nothing more is read."""
+    control_rate: float = registry.CONTROL_RATE
+    control_burst: float = registry.CONTROL_BURST
+    control_bytes_rate: float = registry.CONTROL_BYTES_RATE
+    control_bytes_burst: float = registry.CONTROL_BYTES_BURST
+
+
+@attrs.frozen
+class Timeouts:
+    """All times in seconds."""
+
+    handshake: float = registry.HANDSHAKE_TIMEOUT
+    hello: float = registry.HELLO_TIMEOUT
+    ping: float = registry.MAX_PING_INTERVAL
+    """At most this long, and at most a third of the idle time, without a record before a PING."""
+    request: float = registry.REQUEST_TIMEOUT
+    serve: float = registry.SERVE_TIMEOUT
+    drain: float = registry.DRAIN_TIMEOUT
+
+
+NO_TOPICS: Final[Mapping[bytes, Offer]] = MappingProxyType({})
+DEFAULT_SUITES: Final = (Suite.XX_AESGCM, Suite.XX_CHACHAPOLY)
+
+
+@attrs.frozen
+class Config:
+    """Everything that a `Connection` needs to know of its own side.
+
+    `topics` and `taken` are read whenever they are needed and never changed: the caller keeps them up to date.
+    """
+
+    identity: Identity
+    topics: Mapping[bytes, Offer] = attrs.field(default=NO_TOPICS, repr=False)
+    """topic -> offer: what this peer is willing to exchange."""
+    taken: Collection[bytes] = ()
+    """Identities to which an initiator needs no second link: established links, and those to which message 3 was sent."""
+    expected: bytes | None = None
+    """The identity that an initiator wants to meet; None: any."""
+    versions: tuple[int, ...] = (Version.P2PWIRE_1,)
+    """What is offered, or understood."""
+    suites: tuple[int, ...] = DEFAULT_SUITES
+    """In the order of preference."""
+    key_suite: Suite | None = None
+    """The suite for which an initiator makes message 1; None: the first of `suites`."""
+    psk: bytes | None = attrs.field(default=None, repr=False)
+    """The key of a private network (`p2pwire.crypto.noise.derive_psk`): suite 3 alone is offered and accepted."""
+    busy: bool = False
+    """Responder: refuse every handshake with BUSY."""
+    binding: bytes = b""
+    """What ties the handshake to its carrier; the same bytes on both sides."""
+    agent: str = ""
+    record: bytes | None = None
+    """Own signed peer record; given by a peer that listens."""
+    observed: Address | None = None
+    """The address from which this side sees the other."""
+    extensions: tuple[Extension, ...] = ()
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    grease: bool | None = None
+    """Whether this connection carries GREASE; None: one in eight does."""
