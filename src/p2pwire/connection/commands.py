@@ -109,6 +109,8 @@ class SendBlock:
     id: int
     siblings: tuple[bytes, ...]
     data: Buffer
+    last: bool = False
+    """Whether the file ends with this block, before the request's 2^level blocks are full."""
 
 
 @attrs.frozen

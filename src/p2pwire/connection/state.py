@@ -55,7 +55,7 @@ class TopicState(Enum):
     FREE = "neither side has joined"
     ASKED = "own JOIN is sent, the answer is due"
     OPEN = "each side has sent JOIN and verified the other's cap"
-    LEAVING = "own LEAVE is sent, the other's is due"
+    LEAVING = "this side ended the topic by LEAVE or REFUSE, the other side's end is due"
 
 
 @unique
@@ -70,6 +70,23 @@ class TopicInput(Enum):
     LEAVE = "LEAVE of the other's handle"
     CONTENT = "OBJECT, HAVE, LOST, INTEREST, SUGGEST, REQUEST, PEERS or GET_PEERS on the other's handle"
     STRAY = "one of these on a handle that was never joined"
+
+
+@unique
+class LinkStep(Enum):
+    """What this side does to a link of its own accord."""
+
+    SEND_CLOSE = "CLOSE goes out, or before the handshake's end the carrier is closed without a word"
+    SEND_REFUSAL = "a refusal goes out in place of flight 2"
+    DRAINED = "the time or the bytes for draining are used up"
+
+
+@unique
+class TopicStep(Enum):
+    """What this side does to a topic of its own accord."""
+
+    SEND_JOIN = "own JOIN of a new handle goes out"
+    SEND_LEAVE = "own LEAVE goes out"
 
 
 class Silent(Enum):
@@ -166,7 +183,7 @@ TOPIC_TABLE: Final[Mapping[TopicState, Mapping[TopicInput, TopicCell]]] = Mappin
         },
         TopicState.ASKED: {
             TopicInput.JOIN: TopicState.OPEN,
-            TopicInput.BAD_JOIN: TopicState.FREE,
+            TopicInput.BAD_JOIN: TopicState.LEAVING,
             TopicInput.JOIN_AGAIN: CloseCode.PROTOCOL,
             TopicInput.JOIN_OTHER: CloseCode.PROTOCOL,
             TopicInput.REFUSE: TopicState.FREE,
@@ -198,12 +215,54 @@ TOPIC_TABLE: Final[Mapping[TopicState, Mapping[TopicInput, TopicCell]]] = Mappin
 )
 """(state, what arrives) -> the state after it, or the close code that it costs."""
 
+LINK_STEPS: Final[Mapping[LinkState, Mapping[LinkStep, LinkState]]] = MappingProxyType(
+    {
+        state: {
+            LinkStep.SEND_CLOSE: after,
+            LinkStep.SEND_REFUSAL: LinkState.DRAINING if state is LinkState.WAIT_OFFER else after,
+            LinkStep.DRAINED: LinkState.CLOSED,
+        }
+        for state, after in {
+            LinkState.WAIT_RESPONSE: LinkState.CLOSED,
+            LinkState.WAIT_MESSAGE_2: LinkState.CLOSED,
+            LinkState.WAIT_OFFER: LinkState.CLOSED,
+            LinkState.WAIT_MESSAGE_1: LinkState.CLOSED,
+            LinkState.WAIT_MESSAGE_3: LinkState.CLOSED,
+            LinkState.WAIT_HELLO: LinkState.DRAINING,
+            LinkState.OPEN: LinkState.DRAINING,
+            LinkState.DRAINING: LinkState.DRAINING,
+            LinkState.CLOSED: LinkState.CLOSED,
+        }.items()
+    }
+)
+"""(state, own step) -> the state after it."""
+
+TOPIC_STEPS: Final[Mapping[TopicState, Mapping[TopicStep, TopicState | None]]] = MappingProxyType(
+    {
+        TopicState.FREE: {TopicStep.SEND_JOIN: TopicState.ASKED, TopicStep.SEND_LEAVE: None},
+        TopicState.ASKED: {TopicStep.SEND_JOIN: None, TopicStep.SEND_LEAVE: TopicState.LEAVING},
+        TopicState.OPEN: {TopicStep.SEND_JOIN: None, TopicStep.SEND_LEAVE: TopicState.LEAVING},
+        TopicState.LEAVING: {TopicStep.SEND_JOIN: None, TopicStep.SEND_LEAVE: None},
+    }
+)
+"""(state, own step) -> the state after it; None: a mistake of the caller."""
+
 
 def next_link_state(state: LinkState, arrived: Input) -> LinkCell:
     """The cell of the link table for this state and input."""
     return LINK_TABLE[state][arrived]
 
 
+def step_link(state: LinkState, step: LinkStep) -> LinkState:
+    """The state after an own step."""
+    return LINK_STEPS[state][step]
+
+
 def next_topic_state(state: TopicState, arrived: TopicInput) -> TopicCell:
     """The cell of the topic table for this state and input."""
     return TOPIC_TABLE[state][arrived]
+
+
+def step_topic(state: TopicState, step: TopicStep) -> TopicState | None:
+    """The state after an own step; None if the step is the caller's mistake."""
+    return TOPIC_STEPS[state][step]

@@ -1,0 +1,90 @@
+"""HELLO's parameters and the numbers of extensions (SPEC.md, "HELLO" and "Extensions")."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from p2pwire.connection.config import Config, Extension
+from p2pwire.wire import messages as msg
+from p2pwire.wire.registry import LAST_EXTENSION_FRAME, HelloTag
+
+GREASE_TAG: Final = 0x4B
+GREASE_EXTENSION: Final = "grease/unused"
+
+
+@attrs.frozen
+class HelloFacts:
+    """What HELLO's parameters say."""
+
+    agent: str
+    record: bytes | None
+    observed: msg.Address | None
+    extensions: tuple[msg.Extension, ...]
+
+
+def hello_parameters(config: Config, *, grease: bool) -> tuple[msg.HelloParameter, ...]:
+    """This side's parameters, ascending."""
+    values: dict[int, bytes] = {}
+    if config.agent:
+        values[HelloTag.AGENT] = config.agent.encode()
+    if config.record is not None:
+        values[HelloTag.OWN_RECORD] = config.record
+    if config.observed is not None:
+        values[HelloTag.OBSERVED_ADDRESS] = config.observed.encode()
+    entries = [msg.Extension(e.name, e.base, e.count, e.params) for e in config.extensions]
+    if grease:
+        # The highest numbers are the least likely to be taken; without room there the frame goes without.
+        free = LAST_EXTENSION_FRAME
+        if all(e.base + e.count <= free for e in config.extensions):
+            entries.append(msg.Extension(GREASE_EXTENSION, free, 1, b""))
+        values[GREASE_TAG] = b"\x00"
+    if entries:
+        values[HelloTag.EXTENSIONS] = msg.Extensions(tuple(entries)).encode()
+    return tuple(msg.HelloParameter(tag, values[tag]) for tag in sorted(values))
+
+
+def read_hello(hello: msg.Hello) -> HelloFacts:
+    """The other side's parameters; unknown tags are ignored. Raises `DecodeError`."""
+    values = {parameter.tag: parameter.value for parameter in hello.parameters}
+    observed = values.get(HelloTag.OBSERVED_ADDRESS)
+    extensions = values.get(HelloTag.EXTENSIONS)
+    return HelloFacts(
+        agent=msg.Agent.decode(values[HelloTag.AGENT]).name if HelloTag.AGENT in values else "",
+        record=values.get(HelloTag.OWN_RECORD),
+        observed=None if observed is None else msg.Address.decode(observed),
+        extensions=() if extensions is None else msg.Extensions.decode(extensions).entries,
+    )
+
+
+class ExtensionTable:
+    """Which frame types belong to which extension, in both directions."""
+
+    __slots__ = ("_own", "_theirs", "agreed")
+
+    def __init__(self, own: tuple[Extension, ...]) -> None:
+        self._own = own
+        self._theirs: dict[str, msg.Extension] = {}
+        self.agreed: frozenset[str] = frozenset()
+        """Names that both sides listed."""
+
+    def agree(self, theirs: tuple[msg.Extension, ...]) -> None:
+        """The other side's list has come."""
+        self._theirs = {entry.name: entry for entry in theirs}
+        self.agreed = frozenset(e.name for e in self._own if e.name in self._theirs)
+        self._theirs = {name: entry for name, entry in self._theirs.items() if name in self.agreed}
+
+    def incoming(self, frame_type: int) -> tuple[str, int] | None:
+        """The agreed extension, and the index in it, of a frame type in one's own numbers."""
+        for extension in self._own:
+            if extension.base <= frame_type < extension.base + extension.count and extension.name in self.agreed:
+                return extension.name, frame_type - extension.base
+        return None
+
+    def outgoing(self, name: str, index: int) -> int | None:
+        """The frame type in the other side's numbers; None if it has no such."""
+        entry = self._theirs.get(name)
+        if entry is None or not 0 <= index < entry.count:
+            return None
+        return entry.base + index

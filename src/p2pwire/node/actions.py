@@ -1,0 +1,108 @@
+"""What a `Node` asks of the program around it: dial, send, hang up, and work on the disk.
+
+An action with a `ticket` is answered by `Node.disk_done` or `Node.disk_failed` with the same ticket, in any order; one with a
+`dial` by `Node.dial_succeeded` or `Node.dial_failed`. Links are small integers that the node chose.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+from p2pwire.content.manifest import Manifest
+from p2pwire.content.merkle import Proved
+from p2pwire.content.objects import ObjectInfo
+from p2pwire.node.address import Endpoint
+
+
+@attrs.frozen
+class Dial:
+    """Open a TCP connection."""
+
+    dial: int
+    endpoint: Endpoint
+
+
+@attrs.frozen
+class Transmit:
+    """`Node.data_to_send(link)` has something."""
+
+    link: int
+
+
+@attrs.frozen
+class ResumeReading:
+    """`Node.wants_data(link)` is true again."""
+
+    link: int
+
+
+@attrs.frozen
+class HangUp:
+    """Close the carrier of a link, after sending what `data_to_send` still gives. The node has forgotten the link's peer."""
+
+    link: int
+
+
+@attrs.frozen
+class OpenDownload:
+    """Make or resume the partial area of an object. Answer: `Restored`."""
+
+    ticket: int
+    topic: bytes
+    info: ObjectInfo
+
+
+@attrs.frozen
+class StoreManifest:
+    """Keep a verified manifest beside the blocks. Answer: `Restored`, what is held of its files already."""
+
+    ticket: int
+    topic: bytes
+    raw: bytes
+    manifest: Manifest
+
+
+@attrs.frozen
+class BlockToWrite:
+    """One verified block and the nodes that its proof established."""
+
+    file: int
+    block: int
+    data: memoryview
+    proved: Proved
+
+
+@attrs.frozen
+class WriteBlocks:
+    """Write verified blocks. Answer: None."""
+
+    ticket: int
+    topic: bytes
+    blocks: tuple[BlockToWrite, ...]
+
+
+@attrs.frozen
+class ReadBlocks:
+    """Read whole blocks of one file; the last may be short. Answer: the bytes."""
+
+    ticket: int
+    topic: bytes
+    file: int
+    block: int
+    count: int
+
+
+@attrs.frozen
+class FinishDownload:
+    """Everything is verified and written: make the object appear under its name. Answer: None."""
+
+    ticket: int
+    topic: bytes
+
+
+Action: TypeAlias = (
+    Dial | Transmit | ResumeReading | HangUp | OpenDownload | StoreManifest | WriteBlocks | ReadBlocks | FinishDownload
+)
+DiskAction: TypeAlias = OpenDownload | StoreManifest | WriteBlocks | ReadBlocks | FinishDownload
