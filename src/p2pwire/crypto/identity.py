@@ -103,7 +103,7 @@ def verify(public: Buffer, purpose: Purpose, content: Buffer, signature: Buffer)
     if not is_acceptable_key(public):
         return False
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, signed_text(purpose, content))
+        Ed25519PublicKey.from_public_bytes(bytes(public)).verify(signature, signed_text(purpose, content))
     except (InvalidSignature, ValueError):
         return False
     return True
