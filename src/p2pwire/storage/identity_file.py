@@ -60,9 +60,8 @@ def create_identity_file(path: str | os.PathLike[str], seed: bytes | None = None
     """
     path = Path(path)
     identity = Identity.from_seed(secrets.token_bytes(IDENTITY_SIZE) if seed is None else seed)
-    text = f"{_HEADER}\nid {peer_id_text(identity.public)}\nseed {peer_id_text(identity.seed)}\n"
     try:
-        _write_new(path, text.encode("ascii"))
+        _write_new(path, _content(identity))
     except FileExistsError:
         raise IdentityFileError(path, "it exists; an identity is never overwritten") from None
     except OSError as error:
@@ -78,22 +77,16 @@ def load_identity(path: str | os.PathLike[str]) -> Identity:
     """
     path = Path(path)
     content = _read_private(path, IdentityFileError)
-    header, *fields = content.decode("ascii", "replace").split("\n")
-    if header != _HEADER:
+    lines = content.decode("ascii", "replace").split("\n")
+    if lines[0] != _HEADER:
         raise IdentityFileError(path, f"not an identity file of version 1: the first line is not {_HEADER!r}")
     # No message may quote what it found here: it could be the seed.
-    match [field.split(" ") for field in fields]:
-        case [["id", public_text], ["seed", seed_text], [""]]:
-            pass
-        case _:
-            raise IdentityFileError(path, "damaged: after the first line comes one line 'id …' and one 'seed …'")
     try:
-        public, seed = parse_peer_id(public_text), parse_peer_id(seed_text)
-    except ValueError:
-        raise IdentityFileError(path, "damaged: the id and the seed are 52 characters of base32 each") from None
-    identity = Identity.from_seed(seed)
-    if identity.public != public:
-        raise IdentityFileError(path, "damaged: the seed and the id do not belong together")
+        identity = Identity.from_seed(parse_peer_id(lines[2].removeprefix("seed ")))
+    except (IndexError, ValueError):
+        raise IdentityFileError(path, "damaged: the third line is not 'seed' and 52 characters of base32") from None
+    if content != _content(identity):
+        raise IdentityFileError(path, "damaged: the seed and the rest of the file do not belong together")
     return identity
 
 
@@ -109,6 +102,11 @@ def load_network_secret(path: str | os.PathLike[str]) -> bytes:
     if len(content) < MIN_NETWORK_SECRET:
         raise NetworkSecretError(path, f"a secret of {len(content)} bytes; it takes at least {MIN_NETWORK_SECRET}")
     return content
+
+
+def _content(identity: Identity) -> bytes:
+    """The one way to write an identity file."""
+    return f"{_HEADER}\nid {peer_id_text(identity.public)}\nseed {peer_id_text(identity.seed)}\n".encode("ascii")
 
 
 def _write_new(path: Path, content: bytes) -> None:
