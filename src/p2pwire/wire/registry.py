@@ -316,6 +316,12 @@ MAX_PATH_COMPONENTS: Final = 32
 MAX_PATH_COMPONENT: Final = 255
 """bytes of one path component: what common file systems take."""
 
+MAX_URI: Final = 4096
+"""characters of a URI: all that it may name fits, with as much room again for parameters to come."""
+
+MAX_URI_PEERS: Final = 32
+"""addresses in one URI: more are learned from any one of them."""
+
 MAX_UNITS: Final = 65536
 """units of a HAVE map: a map is at most 8 KiB."""
 
