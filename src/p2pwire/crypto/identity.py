@@ -55,7 +55,7 @@ class Purpose(Enum):
 
 def signed_text(purpose: Purpose, content: Buffer) -> bytes:
     """The bytes that a signature of `content` for `purpose` signs."""
-    return b"%b %b\0%b" % (PROTOCOL_NAME, purpose.value, content)
+    return b"".join((PROTOCOL_NAME, b" ", purpose.value, b"\0", content))
 
 
 @attrs.frozen(repr=False)

@@ -142,7 +142,6 @@ class CipherState:
 
     suite: Suite
     n: int
-    _key: bytes = attrs.field(repr=False)
     _cipher: _Cipher = attrs.field(repr=False)
     _aead: AESGCM | ChaCha20Poly1305 = attrs.field(repr=False)
 
@@ -152,7 +151,7 @@ class CipherState:
         self.suite = suite
         self.n = 0
         self._cipher = _SUITES[suite].cipher
-        self._set_key(key)
+        self._aead = self._cipher.aead(key)
 
     def encrypt_into(self, plaintext: Buffer, out: bytearray | memoryview) -> None:
         """Write the ciphertext and its 16-byte tag to `out`, which does not overlap `plaintext`.
@@ -181,11 +180,7 @@ class CipherState:
     def rekey(self) -> None:
         """Replace the key by REKEY(k): the first 32 bytes of 32 zeros encrypted under the last nonce. `n` stays."""
         nonce = (LAST_NONCE << self._cipher.shift).to_bytes(12, self._cipher.order)
-        self._set_key(self._aead.encrypt(nonce, bytes(KEY_SIZE), None)[:KEY_SIZE])
-
-    def _set_key(self, key: bytes) -> None:
-        self._key = key
-        self._aead = self._cipher.aead(key)
+        self._aead = self._cipher.aead(self._aead.encrypt(nonce, bytes(KEY_SIZE), None)[:KEY_SIZE])
 
     def _nonce(self) -> bytes:
         n = self.n
