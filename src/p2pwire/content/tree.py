@@ -1,0 +1,300 @@
+"""What a peer knows of the hash tree of one file, from which it proves blocks to others, and which it can save.
+
+A tree may be complete (its own content, hashed) or partial (blocks that came with proofs). Every known node is proved:
+its hash, with its sibling's, leads to the root. Nodes become known in pairs, both children of a known node; so wherever
+a leaf is known, all that it takes to prove that block to others is known too.
+
+Nodes lie in pages, each the subtree of one largest request (64 blocks): tier 0 holds levels 0 to 5 of the tree, tier 1
+levels 6 to 11, and so on. Within a page nodes are numbered as in a heap: 64 to 127 are its lowest level, and the
+children of n are 2n and 2n + 1; nodes 0 and 1 stay empty, for the top of a page is a lowest node of the tier above. A
+page exists only where a node is known: 64 bytes per block, whatever the file's length claims. An unknown node is 32
+zero bytes, which no SHA-256 ever is; padding at level 0 has that value too, and follows from the file's length.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, Self
+
+from p2pwire.content.hashing import (
+    HASH,
+    PADDING,
+    SUBTREE_LEAVES,
+    SUBTREE_LEVELS,
+    block_count,
+    subtrees,
+    tier_count,
+    tree_height,
+)
+from p2pwire.wire.registry import MAX_LENGTH
+
+if TYPE_CHECKING:
+    from p2pwire.wire.messages import Buffer
+
+_UNKNOWN: Final = bytes(HASH)
+_PAGE_NODES: Final = 2 * SUBTREE_LEAVES
+_PAGE_SIZE: Final = _PAGE_NODES * HASH
+_LEAVES_AT: Final = SUBTREE_LEAVES * HASH
+_RECORD: Final = struct.Struct(">BI16s")
+"""Tier, number and a bit per node of a dumped page (bit n: node n follows); then those nodes, ascending."""
+_ALL_LEAVES: Final = (1 << _PAGE_NODES) - (1 << SUBTREE_LEAVES)
+
+
+class UnknownNodeError(LookupError):
+    """A proof was asked for that takes a node which is not known."""
+
+
+class Tree:
+    """The known nodes of the tree of one file of at least one byte."""
+
+    __slots__ = ("_changed", "_pages", "blocks", "height", "length", "root")
+
+    def __init__(self, length: int, root: bytes) -> None:
+        """A tree of which only the root is known. Raises `ValueError` for an empty or impossible file."""
+        if not 0 < length <= MAX_LENGTH:
+            raise ValueError(f"length: {length}, must be 1 to {MAX_LENGTH}")
+        if len(root) != HASH:
+            raise ValueError(f"root: {len(root)} bytes, must be {HASH}")
+        self.length = length
+        """Bytes of the file."""
+        self.root = bytes(root)
+        self.blocks = block_count(length)
+        self.height = tree_height(length)
+        self._pages: dict[int, bytearray] = {}  # by tier << 32 | number
+        self._changed: set[int] = set()
+
+    @classmethod
+    def from_leaves(cls, length: int, leaves: Buffer) -> Self:
+        """The complete tree of a file of `length` bytes over its leaves, 32 bytes each.
+
+        Raises `ValueError` if there are more or fewer leaves than the file has blocks.
+        """
+        if len(leaves) != block_count(length) * HASH:
+            raise ValueError(f"leaves: {len(leaves)} bytes, must be {block_count(length) * HASH}")
+        pages = {}
+        root = bytes(leaves[:HASH])
+        for tier, number, rows in subtrees(leaves, tree_height(length)):
+            page = pages[tier << 32 | number] = bytearray(_PAGE_SIZE)
+            _fill(page, rows)
+            root = rows[-1]
+        tree = cls(length, root)
+        tree._pages = pages
+        tree._changed = set(pages)
+        return tree
+
+    def __repr__(self) -> str:
+        return f"<Tree of {self.blocks} blocks, {len(self._pages)} pages known>"
+
+    def knows(self, block: int) -> bool:
+        """Whether the block's leaf is known, and with it all that proves it to others."""
+        if not 0 <= block < self.blocks:
+            return False
+        page = self._pages.get(block >> SUBTREE_LEVELS)
+        if page is None:
+            return not self.height
+        start = (SUBTREE_LEAVES | block % SUBTREE_LEAVES) * HASH
+        return page[start : start + HASH] != _UNKNOWN
+
+    def leaf(self, block: int) -> bytes:
+        """The hash of the block's bytes. Raises `UnknownNodeError` if it is not known, or there is no such block."""
+        if not self.knows(block):
+            raise UnknownNodeError(f"block {block}: its leaf is not known")
+        return self._node(0, block) if self.height else self.root
+
+    def siblings(self, block: int, count: int) -> tuple[bytes, ...]:
+        """The first `count` hashes of the block's proof, bottom-up. Raises `UnknownNodeError` if one is not known."""
+        key = block >> SUBTREE_LEVELS
+        slot = SUBTREE_LEAVES | block % SUBTREE_LEAVES
+        page = self._pages.get(key)
+        proof = []
+        for level in range(count):
+            if slot == 1:
+                key, slot = _above(key)
+                page = self._pages.get(key)
+            start = (slot ^ 1) * HASH
+            node = bytes(page[start : start + HASH]) if page is not None else _UNKNOWN
+            proof.append(node if node != _UNKNOWN else self._padding(level, block >> level ^ 1))
+            slot >>= 1
+        return tuple(proof)
+
+    def add(self, block: int, ancestors: Sequence[bytes], siblings: Sequence[bytes]) -> None:
+        """Keep the nodes that a `ProofChecker` proved with this block (its `Proved`), in the order in which it did.
+
+        They are stored unchecked. What an answer proves later leans on what it proved before: add every block.
+        """
+        key = block >> SUBTREE_LEVELS
+        slot = SUBTREE_LEAVES | block % SUBTREE_LEAVES
+        page: bytearray | None = None
+        for node, sibling in zip(ancestors, siblings, strict=True):
+            if slot == 1:
+                key, slot = _above(key)
+                page = None
+            if page is None:
+                page = self._page(key)
+            pair = slot >> 1
+            page[pair * 64 : pair * 64 + 64] = sibling + node if slot & 1 else node + sibling
+            slot = pair
+
+    def prove(self, block: int, leaf: bytes, siblings: Sequence[bytes]) -> bool:
+        """Keep the nodes of a saved proof if, checked anew, it leads to the root; say whether it does.
+
+        Without siblings, or with those of a later block of an answer, it must lead to a node that is known already.
+        """
+        count = len(siblings)
+        if not 0 <= block < self.blocks or count > self.height:
+            return False
+        ancestors = []
+        node = leaf
+        for level, sibling in enumerate(siblings):
+            ancestors.append(node)
+            node = sha256(sibling + node if block >> level & 1 else node + sibling).digest()
+        if node != (self.root if count == self.height else self._node(count, block >> count)):
+            return False
+        self.add(block, ancestors, siblings)
+        return True
+
+    def _page(self, key: int) -> bytearray:
+        """The page to be changed."""
+        self._changed.add(key)
+        page = self._pages.get(key)
+        if page is None:
+            page = self._pages[key] = bytearray(_PAGE_SIZE)
+        return page
+
+    def _node(self, level: int, index: int) -> bytes:
+        """One node below the root; `_UNKNOWN` if it is."""
+        tier, depth = divmod(level, SUBTREE_LEVELS)
+        page = self._pages.get(tier << 32 | index >> SUBTREE_LEVELS - depth)
+        slot = SUBTREE_LEAVES >> depth | index % (SUBTREE_LEAVES >> depth)
+        return bytes(page[slot * HASH : slot * HASH + HASH]) if page is not None else _UNKNOWN
+
+    def _padding(self, level: int, index: int) -> bytes:
+        """The value of a node that is nowhere kept, if it covers only padding."""
+        if index << level < self.blocks:
+            raise UnknownNodeError(f"node {index} of level {level} is not known")
+        return PADDING[level]
+
+    # --- Saved and restored ---
+
+    def dump(self) -> bytes:
+        """All that is known, for `load`: about 33 bytes per block where all blocks are known."""
+        self._changed.clear()
+        return self._records(self._pages)
+
+    def dump_changes(self) -> bytes:
+        """What became known since the last dump, for `load` after it: dumps may be appended to each other."""
+        changed = sorted(self._changed)
+        self._changed.clear()
+        return self._records(changed)
+
+    def _records(self, keys: Iterable[int]) -> bytes:
+        return b"".join([_record(key, self._pages[key]) for key in keys])
+
+    @classmethod
+    def load(cls, length: int, root: bytes, dump: Buffer) -> Self:
+        """The tree of which dumps were kept, one after another.
+
+        Each node is proved anew against the root. Damage and torn ends only lose nodes, and those below them.
+        """
+        tree = cls(length, root)
+        claimed: dict[int, bytearray] = {}
+        view = memoryview(dump)
+        at = 0
+        while at + _RECORD.size <= len(view):
+            tier, number, bits = _RECORD.unpack_from(view, at)
+            known = int.from_bytes(bits, "big")
+            at += _RECORD.size
+            nodes = view[at : at + known.bit_count() * HASH]
+            at += known.bit_count() * HASH
+            if at <= len(view) and number << (tier + 1) * SUBTREE_LEVELS < tree.blocks:
+                _merge(claimed.setdefault(tier << 32 | number, bytearray(_PAGE_SIZE)), known, nodes)
+        for key in sorted(claimed, reverse=True):  # the tiers from the top
+            tree._prove(key, claimed[key])
+        return tree
+
+    def _prove(self, key: int, claimed: bytearray) -> None:
+        """Keep of a page what leads to the root, given that all above it is already kept."""
+        tier, number = key >> 32, key & 0xFFFFFFFF
+        level = tier * SUBTREE_LEVELS
+        climb = min(SUBTREE_LEVELS, self.height - level)
+        if climb <= 0:
+            return
+        last_tier = tier + 1 == tier_count(self.height)
+        top = self.root if last_tier else self._node(level + SUBTREE_LEVELS, number)
+        if top == _UNKNOWN:
+            return
+        self._pad(claimed, level, number, climb)
+        lowest = memoryview(claimed)[_LEAVES_AT : _LEAVES_AT + (HASH << climb)]
+        page = bytearray(_PAGE_SIZE)
+        rows = next(subtrees(lowest, climb))[2]
+        if rows[-1] == top:
+            _fill(page, rows)
+        else:
+            _prove_partly(page, claimed, top, SUBTREE_LEAVES >> climb)
+        if page != bytes(_PAGE_SIZE):
+            self._pages[key] = page
+
+    def _pad(self, page: bytearray, level: int, number: int, climb: int) -> None:
+        """Set the nodes of a page that cover only padding."""
+        for depth in range(climb):
+            row = SUBTREE_LEAVES >> depth
+            width = 1 << climb - depth
+            content = -(-self.blocks >> level + depth) - number * row  # nodes of this row over content
+            for index in range(max(0, content), width):
+                at = (row + index) * HASH
+                page[at : at + HASH] = PADDING[level + depth]
+
+
+def _above(key: int) -> tuple[int, int]:
+    """Where the top of a page lies: the key of the page above, and the node there."""
+    number = key & 0xFFFFFFFF
+    return (key >> 32) + 1 << 32 | number >> SUBTREE_LEVELS, SUBTREE_LEAVES | number % SUBTREE_LEAVES
+
+
+def _fill(page: bytearray, rows: Sequence[bytes]) -> None:
+    """Set a page to the rows of a whole subtree, without its top."""
+    for depth, row in enumerate(rows[:-1]):
+        start = _LEAVES_AT >> depth
+        page[start : start + len(row)] = row
+
+
+def _record(key: int, page: bytearray) -> bytes:
+    """A page as bytes: its known nodes, without those that follow from their children."""
+    unknown = [page[at : at + HASH] == _UNKNOWN for at in range(0, _PAGE_SIZE, HASH)]
+    if not any(unknown[SUBTREE_LEAVES:]):
+        known, nodes = _ALL_LEAVES, page[_LEAVES_AT:]
+    else:
+        known, nodes = 0, bytearray()
+        for slot in range(2, _PAGE_NODES):
+            follows = slot < SUBTREE_LEAVES and not unknown[2 * slot] and not unknown[2 * slot + 1]
+            if not unknown[slot] and not follows:
+                known |= 1 << slot
+                nodes += page[slot * HASH : slot * HASH + HASH]
+    return _RECORD.pack(key >> 32, key & 0xFFFFFFFF, known.to_bytes(16, "big")) + nodes
+
+
+def _merge(page: bytearray, known: int, nodes: memoryview) -> None:
+    """Set the nodes that a record holds."""
+    if known == _ALL_LEAVES:
+        page[_LEAVES_AT:] = nodes
+        return
+    at = 0
+    for slot in range(_PAGE_NODES):
+        if known >> slot & 1:
+            page[slot * HASH : slot * HASH + HASH] = nodes[at : at + HASH]
+            at += HASH
+
+
+def _prove_partly(page: bytearray, claimed: bytearray, top: bytes, top_slot: int) -> None:
+    """Copy from a claimed page the nodes that lead to its top, which is node `top_slot` of the page."""
+    for slot in range(SUBTREE_LEAVES - 1, top_slot, -1):  # what dumps leave out
+        left, right = claimed[slot * 64 : slot * 64 + HASH], claimed[slot * 64 + HASH : slot * 64 + 64]
+        if claimed[slot * HASH : slot * HASH + HASH] == _UNKNOWN and left != _UNKNOWN and right != _UNKNOWN:
+            claimed[slot * HASH : slot * HASH + HASH] = sha256(left + right).digest()
+    for slot in range(top_slot, SUBTREE_LEAVES):
+        node = bytes(page[slot * HASH : slot * HASH + HASH]) if slot != top_slot else top
+        pair = claimed[slot * 64 : slot * 64 + 64]
+        if node != _UNKNOWN and sha256(pair).digest() == node:
+            page[slot * 64 : slot * 64 + 64] = pair
