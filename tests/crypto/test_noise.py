@@ -206,7 +206,8 @@ def test_every_cut_and_a_tail_end_the_handshake(suite: Suite, number: int) -> No
         if suite is not Suite.XXPSK0_AESGCM and number == 0 and len(changed) > 32:
             assert reader.read_message(changed)[0] == b"\0"  # without a key a tail is payload
             continue
-        with pytest.raises(HandshakeFailed, match=f"^message {number + 1}: "):
+        reason = "a tag does not fit" if len(changed) > len(original) else f"{len(changed)} bytes instead of "
+        with pytest.raises(HandshakeFailed, match=f"^message {number + 1}: {reason}"):
             reader.read_message(changed)
 
 
