@@ -175,6 +175,11 @@ class Connection:
         """Whether the topic is open on this link."""
         return self._session.topics.opened(topic) is not None
 
+    def peer_units(self, topic: bytes) -> list[tuple[int, int]]:
+        """What the other side holds of an open topic: inclusive spans of units."""
+        opened = self._session.topics.opened(topic)
+        return [] if opened is None else opened.units.spans()
+
     # --- input ---
 
     def receive_data(self, data: Buffer, now: float) -> None:

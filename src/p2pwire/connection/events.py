@@ -173,8 +173,10 @@ class RequestEnded:
     file: int
     block: int
     level: int
+    blocks: int
+    """How many of its blocks came."""
     code: RejectCode | None
-    """None: all its blocks came."""
+    """None: all of them came."""
     retry: float
     """With CHOKED and BUSY: seconds after which it may be worth another try."""
 

@@ -27,14 +27,10 @@ from p2pwire.wire.registry import (
     FRAME_HEADER,
     GREASE_FRAMES,
     MAX_FRAME_BODY,
-    MAX_LENGTH,
-    MAX_MANIFEST_LENGTH,
     MAX_OPEN_PINGS,
-    MIN_MANIFEST_LENGTH,
     CloseCode,
     FrameType,
     JoinFlag,
-    ObjectKind,
     RejectCode,
     is_critical,
 )
@@ -253,7 +249,7 @@ class Session:
         if info.topic != topic.name:
             raise LinkFault(CloseCode.BAD_DATA, "OBJECT does not have the topic's id")
         topic.heard_object = True
-        if _acceptable(info):
+        if info.fault is None:
             self._events.append(ev.ObjectLearned(topic.name, info))
         else:
             self._leave(topic)
@@ -407,9 +403,7 @@ class Session:
 
     def _do_send_block(self, command: cmd.SendBlock, now: float) -> None:
         self._check_room("DATA")
-        frame = self.serving.send(command)
-        head = frame.encode_head()
-        self._outbox.add(head, frame.data)
+        self._outbox.add(self.serving.send(command).encode_frame())
         self._budget.earned()
         self._restart_serving(now)
 
@@ -552,10 +546,3 @@ def _handle(topic: Topic) -> int:
 
 def _spans(spans: tuple[tuple[int, int], ...]) -> tuple[msg.Span, ...]:
     return tuple(msg.Span(first, last) for first, last in spans)
-
-
-def _acceptable(info: ObjectInfo) -> bool:
-    """Whether an object is of a kind and size that this protocol moves [OB-020]."""
-    if info.kind == ObjectKind.BLOB:
-        return info.length <= MAX_LENGTH
-    return info.kind == ObjectKind.MANIFEST and MIN_MANIFEST_LENGTH <= info.length <= MAX_MANIFEST_LENGTH

@@ -120,7 +120,7 @@ class Requests:
         if asked.left:
             return block, None
         del self._open[frame.id]
-        return block, RequestEnded(frame.id, asked.topic, asked.file, asked.block, asked.level, None, 0.0)
+        return block, self._ended(frame.id, asked, None, 0.0)
 
     def reject(self, frame: Reject) -> RequestEnded:
         """A request ends without (more) data, or `LinkFault` UNSOLICITED."""
@@ -131,9 +131,12 @@ class Requests:
             code = RejectCode(frame.code)
         except ValueError:
             code = RejectCode.NOT_AVAILABLE
-        return RequestEnded(
-            frame.id, asked.topic, asked.file, asked.block, asked.level, code, frame.retry / 1000
-        )
+        return self._ended(frame.id, asked, code, frame.retry / 1000)
+
+    @staticmethod
+    def _ended(number: int, asked: Asked, code: RejectCode | None, retry: float) -> RequestEnded:
+        came = asked.next - asked.block
+        return RequestEnded(number, asked.topic, asked.file, asked.block, asked.level, came, code, retry)
 
     def grant(self, frame: Credit) -> bool:
         """CREDIT came: whether more may be spent. Raises `LinkFault` PROTOCOL if it is lower than before."""

@@ -6,6 +6,7 @@ An action with a `ticket` is answered by `Node.disk_done` or `Node.disk_failed` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import attrs
@@ -13,6 +14,8 @@ import attrs
 from p2pwire.content.manifest import Manifest
 from p2pwire.content.merkle import Proved
 from p2pwire.content.objects import ObjectInfo
+from p2pwire.content.tree import Tree
+from p2pwire.content.units import BlockMap
 from p2pwire.node.address import Endpoint
 
 
@@ -46,6 +49,18 @@ class HangUp:
 
 
 @attrs.frozen
+class Restored:
+    """What an earlier attempt left of an object, checked again."""
+
+    manifest: Manifest | None
+    """None for a blob, and while it is not known."""
+    held: BlockMap
+    """The blocks of the files that are held; the node's from now on."""
+    trees: Mapping[int, Tree]
+    """By file, of files (and the manifest) with more than one block of which something is known; the node's from now on."""
+
+
+@attrs.frozen
 class OpenDownload:
     """Make or resume the partial area of an object. Answer: `Restored`."""
 
@@ -56,7 +71,7 @@ class OpenDownload:
 
 @attrs.frozen
 class StoreManifest:
-    """Keep a verified manifest beside the blocks. Answer: `Restored`, what is held of its files already."""
+    """Keep a verified manifest beside the blocks. Answer: None."""
 
     ticket: int
     topic: bytes

@@ -1,0 +1,67 @@
+"""What the parts of a node share: links, resources, and the two queues towards the program around it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from p2pwire.connection.config import Offer
+from p2pwire.node.actions import Action, Transmit
+from p2pwire.node.events import NodeEvent
+from p2pwire.node.link import Link
+from p2pwire.node.swarm import Swarm
+
+
+@attrs.frozen
+class Ticket:
+    """Disk work that was asked for, and what its end leads to."""
+
+    done: Callable[[Any, float], None]
+    failed: Callable[[Exception, float], None]
+
+
+@attrs.define(eq=False)
+class Core:
+    """The state that the parts of a node work on; each part changes only what its docstring says."""
+
+    random: Callable[[int], bytes]
+    links: dict[int, Link] = attrs.field(factory=dict)
+    swarms: dict[bytes, Swarm] = attrs.field(factory=dict)
+    catalogue: dict[bytes, Offer] = attrs.field(factory=dict)
+    """topic -> offer: what connections may answer JOIN with."""
+    actions: deque[Action] = attrs.field(factory=deque)
+    events: deque[NodeEvent] = attrs.field(factory=deque)
+    unsettled: dict[int, None] = attrs.field(factory=dict)
+    """Links that have to be looked at again, in order."""
+    _tickets: dict[int, Ticket] = attrs.field(factory=dict)
+    _last_ticket: int = 0
+
+    def ticket(self, done: Callable[[Any, float], None], failed: Callable[[Exception, float], None]) -> int:
+        """A number for disk work."""
+        self._last_ticket += 1
+        self._tickets[self._last_ticket] = Ticket(done, failed)
+        return self._last_ticket
+
+    def take_ticket(self, number: int) -> Ticket:
+        """The work of this number, once. Raises `ValueError` for an unknown one."""
+        ticket = self._tickets.pop(number, None)
+        if ticket is None:
+            raise ValueError(f"ticket {number} is not open")
+        return ticket
+
+    def publish(self, swarm: Swarm) -> None:
+        """The catalogue says what the swarm is now."""
+        self.catalogue[swarm.topic] = swarm.offer
+
+    def unsettle(self, link: Link) -> None:
+        """Look at a link again before the node comes to rest."""
+        self.unsettled[link.id] = None
+
+    def transmit(self, link: Link) -> None:
+        """Tell the adapter, once, that there is something to send."""
+        if not link.transmitting:
+            link.transmitting = True
+            self.actions.append(Transmit(link.id))

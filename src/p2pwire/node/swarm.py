@@ -1,0 +1,197 @@
+"""One resource and the links on which its topic is open: what is known of it, what is held, who said what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum, unique
+
+import attrs
+
+from p2pwire.connection.config import Offer
+from p2pwire.connection.events import RequestReceived
+from p2pwire.content.manifest import Manifest
+from p2pwire.content.merkle import Proved, Tree, block_count, tree_height
+from p2pwire.content.objects import ObjectInfo, topic_of
+from p2pwire.content.units import BlockMap, Layout
+from p2pwire.node.flights import PickedRequest
+from p2pwire.node.picker import Picker
+from p2pwire.wire.registry import MANIFEST_FILE, JoinFlag, ObjectKind, RejectCode
+
+
+@unique
+class Phase(Enum):
+    """How far a resource has come; only forward, but for FAILED."""
+
+    SEEKING = "only the id is known"
+    OPENING = "the storage looks for what is held already"
+    MANIFEST = "the manifest is fetched"
+    STORING = "the storage takes the manifest"
+    CONTENT = "the files are fetched"
+    FINISHING = "the storage puts the files under their name"
+    COMPLETE = "everything is held and served"
+    FAILED = "the storage gave up; nothing is asked for any more"
+
+
+@attrs.frozen
+class Resource:
+    """Content of the user's own, complete and hashed."""
+
+    info: ObjectInfo
+    manifest: Manifest | None
+    """None for a blob."""
+    trees: Mapping[int, Tree]
+    """By file, of files (and the manifest) with more than one block."""
+
+
+@attrs.frozen
+class Extents:
+    """The picker's view of how files lie."""
+
+    layout: Layout
+
+    def extent(self, block: int) -> tuple[int, int, int]:
+        """The file of a global block: (index, its first block, its number of blocks)."""
+        file, _ = self.layout.locate(block)
+        return file, self.layout.first_block(file), self.layout.blocks_of(file)
+
+
+@attrs.define(eq=False)
+class Swarm:
+    """One resource of a node."""
+
+    topic: bytes
+    oid: bytes = attrs.field(repr=False)
+    phase: Phase = Phase.SEEKING
+    own: bool = False
+    """The user's own content, as against a fetch."""
+    sequential: bool = False
+    info: ObjectInfo | None = None
+    manifest: Manifest | None = None
+    layout: Layout = attrs.field(factory=lambda: Layout(()))
+    held: BlockMap = attrs.field(factory=lambda: BlockMap(0))
+    trees: dict[int, Tree] = attrs.field(factory=dict)
+    picker: Picker | None = None
+    links: dict[int, JoinFlag] = attrs.field(factory=dict)
+    """link -> the other side's flags, while the topic is open there."""
+    asked: dict[tuple[int, int], PickedRequest] = attrs.field(factory=dict)
+    """(link, request id) -> what it was picked for."""
+    sources: dict[bytes, int] = attrs.field(factory=dict)
+    """identity -> content bytes that came from it."""
+    done: int = 0
+    """Content bytes held."""
+    total: int = 0
+    """Content bytes in all, once the layout is known."""
+    manifest_blocks: dict[int, bytes] = attrs.field(factory=dict)
+    fresh: list[tuple[int, int]] = attrs.field(factory=list)
+    """Units completed and not announced yet."""
+
+    @classmethod
+    def shared(cls, resource: Resource) -> Swarm:
+        """Content of the user's own."""
+        info = resource.info
+        swarm = cls(info.topic, info.oid, Phase.COMPLETE, own=True, info=info, trees=dict(resource.trees))
+        swarm.know_files(resource.manifest)
+        if swarm.held.total:
+            swarm.held.add_span(0, swarm.held.total - 1)
+        swarm.done = swarm.total
+        return swarm
+
+    @classmethod
+    def sought(cls, oid: bytes, *, sequential: bool) -> Swarm:
+        """Content of which the id is known."""
+        return cls(topic_of(oid), oid, sequential=sequential)
+
+    # --- what it is ---
+
+    @property
+    def knows_files(self) -> bool:
+        """Whether the layout is known: the manifest of a folder, the length of a blob."""
+        return self.info is not None and (self.info.kind == ObjectKind.BLOB or self.manifest is not None)
+
+    @property
+    def flags(self) -> JoinFlag:
+        """What own JOIN says."""
+        flags = JoinFlag.WANTS_PEERS
+        if self.manifest is not None:
+            flags |= JoinFlag.HAS_MANIFEST
+        if self.phase in (Phase.COMPLETE, Phase.FAILED):
+            flags |= JoinFlag.UPLOAD_ONLY
+        return flags
+
+    @property
+    def offer(self) -> Offer:
+        """The entry of the catalogue."""
+        return Offer(self.oid, self.flags, self.info)
+
+    def know_files(self, manifest: Manifest | None) -> None:
+        """The files are known: those of the manifest, or the one of a blob."""
+        assert self.info is not None
+        self.manifest = manifest
+        self.layout = Layout((self.info.length,)) if manifest is None else manifest.layout
+        self.held = BlockMap(self.layout.total_blocks)
+        self.total = self.info.length if manifest is None else manifest.total_length
+        if manifest is not None:
+            # What single-block manifests prove needs no tree; larger ones were stored with their nodes.
+            self.manifest_blocks = {}
+
+    def file(self, index: int) -> tuple[int, bytes] | None:
+        """Length and root of a file; None if there is none, or it is not known yet."""
+        info = self.info
+        if info is None:
+            return None
+        if index == MANIFEST_FILE:
+            return (info.length, info.root) if info.kind == ObjectKind.MANIFEST else None
+        if info.kind == ObjectKind.BLOB:
+            return (info.length, info.root) if index == 0 else None
+        if self.manifest is None or index >= len(self.manifest):
+            return None
+        return self.manifest.file(index)
+
+    # --- blocks ---
+
+    def length_of(self, first: int, last: int) -> int:
+        """Content bytes of a span of global blocks."""
+        size = 0
+        for file, low, high in self.layout.files_of(first, last):
+            found = self.file(file)
+            assert found is not None
+            size += min(found[0], (high + 1) * 16384) - low * 16384
+        return size
+
+    def keep_nodes(self, file: int, block: int, proved: Proved) -> None:
+        """Keep what a block's proof established, for proofs to others."""
+        if not proved.siblings:
+            return
+        tree = self.trees.get(file)
+        if tree is None:
+            found = self.file(file)
+            assert found is not None
+            tree = self.trees[file] = Tree(*found)
+        tree.add(block, proved.ancestors, proved.siblings)
+
+    def siblings(self, file: int, block: int, count: int) -> tuple[bytes, ...]:
+        """The proof of a held block."""
+        return self.trees[file].siblings(block, count) if count else ()
+
+    def judge(self, request: RequestReceived) -> RejectCode | None:
+        """Why a request can not be served; None if it can. Range first, then what is held [TR-020]."""
+        if self.info is None:
+            return RejectCode.NOT_AVAILABLE
+        manifest = request.file == MANIFEST_FILE
+        if not self.knows_files and not (manifest and self.info.kind == ObjectKind.MANIFEST):
+            return RejectCode.NOT_AVAILABLE
+        found = self.file(request.file)
+        if found is None or not found[0]:
+            return RejectCode.OUT_OF_RANGE
+        blocks = block_count(found[0])
+        if request.block >= blocks or request.level > tree_height(found[0]):
+            return RejectCode.OUT_OF_RANGE
+        if manifest:
+            return None if self.manifest is not None else RejectCode.NOT_AVAILABLE
+        first = self.layout.first_block(request.file) + request.block
+        last = first + min(1 << request.level, blocks - request.block) - 1
+        return None if self.held.holds(first, last) else RejectCode.NOT_AVAILABLE
+
+    def missing_spans(self) -> Iterator[tuple[int, int]]:
+        """Runs of global blocks that are not held."""
+        return self.held.missing()
