@@ -50,7 +50,7 @@ _SUBJECT: Final = re.compile(rf"\b({'|'.join(SUBJECTS)})\b")
 _ID: Final = re.compile(r"\[([A-Z]{2}-\d{3})(?:@(\d+))?\]$")
 _BRACKETED: Final = re.compile(r"\[[A-Z]{2}-[^\]\s]*\]")
 _MENTION: Final = re.compile(r"\b[A-Z]{2}-\d{3}\b")
-_END: Final = re.compile(r"(?<=[.!?])\s+(?!\[)")
+_END: Final = re.compile(r"(?<=[.!?])\s+(?!\[[A-Z]{2}-)|(?<=\d\])\s+(?!\[)")
 _CODE: Final = re.compile(r"`[^`]*`")
 _HEADING: Final = re.compile(r"(#+)\s+(.*)")
 _ITEM: Final = re.compile(r"(?:[-*]|\d+\.)\s+")
@@ -199,22 +199,22 @@ def read_specification(text: str) -> Specification:
     mentions: list[tuple[int, str]] = []
     for passage in _passages(text):
         prose = _CODE.sub("`_`", passage.text)
-        for word in _FOREIGN.findall(prose):
-            problems.append(Problem(passage.line, f"{word} is not a keyword of this document"))
-        mentions += [(passage.line, mention) for mention in _MENTION.findall(_BRACKETED.sub("", prose))]
+        at = passage.line
+        problems += [Problem(at, f"{word} is not a keyword of this document") for word in _FOREIGN.findall(prose)]
+        mentions += [(at, mention) for mention in _MENTION.findall(_BRACKETED.sub("", prose))]
         if not passage.may_bind:
-            for word in _KEYWORD.findall(prose) + _BRACKETED.findall(prose):
-                problems.append(Problem(passage.line, f"{word} in a heading, table, aside, code or generated text"))
+            words = _KEYWORD.findall(prose) + _BRACKETED.findall(prose)
+            problems += [Problem(at, f"{word} in a heading, table, aside, code or generated text") for word in words]
             continue
         for sentence in _sentences(passage.text):
             outcome = _read_sentence(sentence, passage)
             if isinstance(outcome, Requirement):
                 first = requirements.setdefault(outcome.id, outcome)
                 if first is not outcome:
-                    problems.append(Problem(passage.line, f"[{outcome.id}] is used already in line {first.line}"))
+                    problems.append(Problem(at, f"[{outcome.id}] is used already in line {first.line}"))
             elif outcome is not None:
-                problems += [Problem(passage.line, fault) for fault in outcome]
-    problems += [Problem(at, f"{mention} is not defined") for at, mention in mentions if mention not in requirements]
+                problems += [Problem(at, fault) for fault in outcome]
+    problems += [Problem(line, f"{name} is not defined") for line, name in mentions if name not in requirements]
     version = _VERSION.search(text)
     if version is None:
         problems.append(Problem(0, 'SPEC.md has no line "Version: ..."'))
