@@ -478,7 +478,7 @@ BLOCKED_PORTS: Final = frozenset(
         *(6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
     )
 )
-"""ports of other services that are never dialled from a record: those that browsers block (WHATWG Fetch, "bad port")."""
+"""ports of other services, never dialled from a record: those that browsers block (WHATWG Fetch, "bad port")."""
 
 MIN_OUTBOUND_SLOTS: Final = 8
 """outbound links that a peer keeps room for."""
