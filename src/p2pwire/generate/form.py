@@ -14,17 +14,10 @@ import construct
 from p2pwire.wire import schema
 from p2pwire.wire.constructs import (
     Boolean,
-    Characters,
     Checked,
     Counted,
     Message,
-    MessageRule,
-    Named,
-    NoControls,
-    NotGrease,
     Present,
-    Range,
-    RelativePath,
     Rest,
     SequenceRule,
     Sized,
@@ -35,6 +28,7 @@ from p2pwire.wire.constructs import (
     u32,
     u64,
 )
+from p2pwire.wire.rules import MessageRule, Named, NotGrease, Range, TextRule
 
 
 class UnknownConstructError(TypeError):
@@ -84,7 +78,7 @@ class VariableBytes:
     prefix: Number | None
     minimum: int
     maximum: int
-    text: NoControls | Characters | RelativePath | None = None
+    text: TextRule | None = None
     view: bool = False
 
 
@@ -119,7 +113,7 @@ class Field:
     form: Form
     text: str
     unit: str = ""
-    requirements: tuple[str, ...] = ()
+    requirement: str = ""
     condition: Condition | None = None
 
     @property
@@ -148,6 +142,8 @@ class MessageForm:
     minimum: int
     maximum: int | None
     frame_type: int | None
+    requirement: str = ""
+    size_requirement: str = ""
 
     @property
     def fixed_size(self) -> int | None:
@@ -178,8 +174,15 @@ class MessageForm:
             isinstance(field.form, VariableBytes | Sequence) and field.form.prefix is None for field in self.fields
         )
 
-    def field(self, name: str) -> Field:
-        return next(field for field in self.fields if field.name == name)
+    @property
+    def size_is_limited(self) -> bool:
+        """Whether the message has a limit that its fields do not keep by themselves."""
+        return self.size_range != self.natural_range
+
+    @property
+    def is_element(self) -> bool:
+        """Whether the message can be read from where others follow."""
+        return self.delimits_itself and not self.size_is_limited and self.frame_type is None
 
 
 def _size_range(field: Field) -> tuple[int, int]:
@@ -218,7 +221,7 @@ _SIZES: Final = {id(u8): 1, id(u16): 2, id(u32): 4, id(u64): 8}
 
 def read_message(message: Message) -> MessageForm:
     """The form of a message of the schema."""
-    return MessageForm(
+    form = MessageForm(
         title=message.title,
         text=message.text,
         fields=tuple(_read_field(subcon) for subcon in message.subcons),
@@ -226,7 +229,12 @@ def read_message(message: Message) -> MessageForm:
         minimum=message.minimum,
         maximum=message.maximum,
         frame_type=None if message.frame_type is None else int(message.frame_type),
+        requirement=message.requirement,
+        size_requirement=message.size_requirement,
     )
+    if form.size_range[0] > form.natural_range[0]:
+        raise UnknownConstructError(f"{form.title}: a least size that its fields do not keep by themselves")
+    return form
 
 
 def _read_field(renamed: Any) -> Field:
@@ -245,7 +253,7 @@ def _read_field(renamed: Any) -> Field:
         form=_read_form(subcon),
         text=str(docs),
         unit=getattr(docs, "unit", ""),
-        requirements=getattr(docs, "requirements", ()),
+        requirement=getattr(docs, "requirement", ""),
         condition=condition,
     )
 

@@ -54,10 +54,10 @@ class DecodeError(ValueError):
         self.text = f"{_dotted(message, field)} at byte {offset} is {_short(value)}, must be {limit}"
         super().__init__(self.text)
 
-    def within(self, message: str, field: str) -> DecodeError:
-        """The same fault, told of the message whose field holds the faulty one."""
+    def within(self, message: str, field: str, offset: int = 0) -> DecodeError:
+        """The same fault, told of the message whose field holds the faulty one, in a buffer that begins at `offset`."""
         path = f"{field}.{self.field}" if self.field else field
-        return type(self)(message, path, self.value, self.limit, self.offset)
+        return type(self)(message, path, self.value, self.limit, self.offset + offset)
 
 
 class TruncatedError(DecodeError):

@@ -47,10 +47,10 @@ class DecodeError(ValueError):
         self.text = f"{_dotted(message, field)} at byte {offset} is {_short(value)}, must be {limit}"
         super().__init__(self.text)
 
-    def within(self, message: str, field: str) -> DecodeError:
-        """The same fault, told of the message whose field holds the faulty one."""
+    def within(self, message: str, field: str, offset: int = 0) -> DecodeError:
+        """The same fault, told of the message whose field holds the faulty one, in a buffer that begins at `offset`."""
         path = f"{field}.{self.field}" if self.field else field
-        return type(self)(message, path, self.value, self.limit, self.offset)
+        return type(self)(message, path, self.value, self.limit, self.offset + offset)
 
 
 class TruncatedError(DecodeError):
@@ -101,8 +101,8 @@ def _unpackable(message: object, **bits: int) -> EncodeError:
     raise AssertionError(title)
 
 
-_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _NAME: Final = re.compile("[a-z0-9./-]*")
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _PATH: Final = re.compile(
     rb"(?!\.\.?(?:/|\Z))[^\x00-\x1f\x7f/\\]{1,255}(?:/(?!\.\.?(?:/|\Z))[^\x00-\x1f\x7f/\\]{1,255}){0,31}"
 )
@@ -131,7 +131,7 @@ class PreambleHeader:
         except struct.error:
             raise _wrong_size("PreambleHeader", len(data), magic=8, kind=1, length=2) from None
         if magic != b"\x89P2PW\x0d\x0a\x1a":
-            raise DecodeError("PreambleHeader", "magic", magic, "89 50 32 50 57 0d 0a 1a", 0)
+            raise DecodeError("PreambleHeader", "magic", magic, "89 50 32 50 57 0D 0A 1A", 0)
         if not 1 <= kind <= 3:
             raise DecodeError("PreambleHeader", "kind", kind, "1..3", 8)
         if not 4 <= length <= 512:
@@ -160,7 +160,7 @@ _PARAMETER: Final = struct.Struct(">BB")
 class Parameter:
     """One parameter of a preamble or handshake payload.
 
-    Bytes: `tag u8 | value_length u8 | value`
+    Bytes: `tag u8 | value_length u8 | value[value_length]`
     """
 
     tag: int
@@ -210,8 +210,8 @@ _INITIATOR_PREAMBLE_KEY_SUITE: Final = struct.Struct(">H")
 class InitiatorPreamble:
     """What the initiator can speak.
 
-    Bytes: `versions_count u8 | versions u16 × versions_count | suites_count u8 | suites u16 × suites_count
-            | key_suite u16 | parameters Parameter*`
+    Bytes: `versions_count u8 | versions u16 × versions_count | suites_count u8 | suites u16 × suites_count |
+            key_suite u16 | parameters Parameter*`
     """
 
     KIND: ClassVar[int] = 0x01
@@ -264,7 +264,8 @@ class InitiatorPreamble:
             raise DecodeError("InitiatorPreamble", "key_suite", key_suite, "no GREASE value", at)
         if key_suite not in suites:
             raise DecodeError("InitiatorPreamble", "key_suite", key_suite, "one of suites", at)
-        at = at + 2
+        at += 2
+        begin = at
         parameters_list: list[Parameter] = []
         while at < len(data):
             try:
@@ -274,9 +275,9 @@ class InitiatorPreamble:
             parameters_list.append(element)
         parameters = tuple(parameters_list)
         if len(parameters) > 256:
-            raise DecodeError("InitiatorPreamble", "parameters", len(parameters), "at most 256 elements", at + 2)
+            raise DecodeError("InitiatorPreamble", "parameters", len(parameters), "0..256 elements", begin)
         if any(a.tag >= b.tag for a, b in pairwise(parameters)):
-            raise DecodeError("InitiatorPreamble", "parameters", parameters, "ascending and unique by tag", at + 2)
+            raise DecodeError("InitiatorPreamble", "parameters", parameters, "ascending and unique by tag", begin)
         return cls(versions, suites, key_suite, parameters)
 
     def _parts(self) -> list[Buffer]:
@@ -358,7 +359,7 @@ class ResponderPreamble:
             parameters_list.append(element)
         parameters = tuple(parameters_list)
         if len(parameters) > 256:
-            raise DecodeError("ResponderPreamble", "parameters", len(parameters), "at most 256 elements", 4)
+            raise DecodeError("ResponderPreamble", "parameters", len(parameters), "0..256 elements", 4)
         if any(a.tag >= b.tag for a, b in pairwise(parameters)):
             raise DecodeError("ResponderPreamble", "parameters", parameters, "ascending and unique by tag", 4)
         return cls(version, suite, parameters)
@@ -393,8 +394,7 @@ _REFUSAL_SUITES_COUNT: Final = struct.Struct(">B")
 class Refusal:
     """Why the responder does not go on, and what it can speak.
 
-    Bytes: `reason u8 | versions_count u8 | versions u16 × versions_count
-            | suites_count u8 | suites u16 × suites_count`
+    Bytes: `reason u8 | versions_count u8 | versions u16 × versions_count | suites_count u8 | suites u16 × suites_count`
     """
 
     KIND: ClassVar[int] = 0x03
@@ -479,7 +479,7 @@ class HandshakeHeader:
     """
 
     length: int
-    """Size of the message, in bytes (0..1024)."""
+    """Size of the message, in bytes (1..1024)."""
 
     @classmethod
     def decode(cls, data: Buffer) -> HandshakeHeader:
@@ -488,13 +488,13 @@ class HandshakeHeader:
             (length,) = _HANDSHAKE_HEADER.unpack(data)
         except struct.error:
             raise _wrong_size("HandshakeHeader", len(data), length=2) from None
-        if length > 1024:
-            raise DecodeError("HandshakeHeader", "length", length, "0..1024", 0)
+        if not 1 <= length <= 1024:
+            raise DecodeError("HandshakeHeader", "length", length, "1..1024", 0)
         return cls(length)
 
     def _check(self) -> None:
-        if self.length > 1024:
-            raise EncodeError("HandshakeHeader", "length", self.length, "0..1024")
+        if not 1 <= self.length <= 1024:
+            raise EncodeError("HandshakeHeader", "length", self.length, "1..1024")
 
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
@@ -541,7 +541,7 @@ class HandshakePayload:
             parameters_list.append(element)
         parameters = tuple(parameters_list)
         if len(parameters) > 256:
-            raise DecodeError("HandshakePayload", "parameters", len(parameters), "at most 256 elements", 96)
+            raise DecodeError("HandshakePayload", "parameters", len(parameters), "0..256 elements", 96)
         if any(a.tag >= b.tag for a, b in pairwise(parameters)):
             raise DecodeError("HandshakePayload", "parameters", parameters, "ascending and unique by tag", 96)
         return cls(identity, signature, parameters)
@@ -652,7 +652,7 @@ _ADDRESS_VALUE_LENGTHS: Final = {1: 6, 2: 18, 3: 32, 4: 34, 5: 32}
 class Address:
     """Where a peer can be reached.
 
-    Bytes: `type u8 | value_length u8 | value`
+    Bytes: `type u8 | value_length u8 | value[value_length]`
     """
 
     type: int
@@ -714,8 +714,8 @@ _PEER_RECORD_SIGNATURE: Final = struct.Struct(">64s")
 class PeerRecord:
     """Where a peer says it can be reached, signed by it.
 
-    Bytes: `version u8 | identity[32] | sequence u64 | ttl u32 | flags u8
-            | addresses_count u8 | addresses Address × addresses_count | signature[64]`
+    Bytes: `version u8 | identity[32] | sequence u64 | ttl u32 | flags u8 |
+            addresses_count u8 | addresses Address × addresses_count | signature[64]`
     """
 
     version: int
@@ -734,21 +734,23 @@ class PeerRecord:
     """Over all bytes before it (64 bytes)."""
 
     @classmethod
-    def read(cls, data: Buffer, at: int = 0) -> tuple[PeerRecord, int]:
-        """The message that begins at `at`, and where it ends. Raises `DecodeError`."""
+    def decode(cls, data: Buffer) -> PeerRecord:
+        """The message that fills `data` exactly. Raises `DecodeError`."""
+        if len(data) > 512:
+            raise DecodeError("PeerRecord", "", len(data), "111..512 bytes", 0)
         try:
-            version, identity, sequence, ttl, flags, addresses_count = _PEER_RECORD.unpack_from(data, at)
+            version, identity, sequence, ttl, flags, addresses_count = _PEER_RECORD.unpack_from(data)
         except struct.error:
             raise _truncated(
-                "PeerRecord", at, len(data), version=1, identity=32, sequence=8, ttl=4, flags=1, addresses_count=1
+                "PeerRecord", 0, len(data), version=1, identity=32, sequence=8, ttl=4, flags=1, addresses_count=1
             ) from None
         if version != 1:
-            raise DecodeError("PeerRecord", "version", version, "1", at)
+            raise DecodeError("PeerRecord", "version", version, "1", 0)
         if not 60 <= ttl <= 86400:
-            raise DecodeError("PeerRecord", "ttl", ttl, "60..86400", at + 41)
+            raise DecodeError("PeerRecord", "ttl", ttl, "60..86400", 41)
         if addresses_count > 8:
-            raise DecodeError("PeerRecord", "addresses_count", addresses_count, "0..8", at + 46)
-        at = at + 47
+            raise DecodeError("PeerRecord", "addresses_count", addresses_count, "0..8", 46)
+        at = 47
         addresses_list: list[Address] = []
         for _ in range(addresses_count):
             try:
@@ -761,17 +763,9 @@ class PeerRecord:
             (signature,) = _PEER_RECORD_SIGNATURE.unpack_from(data, at)
         except struct.error:
             raise _truncated("PeerRecord", at, len(data), signature=64) from None
-        return cls(version, identity, sequence, ttl, flags, addresses, signature), at + 64
-
-    @classmethod
-    def decode(cls, data: Buffer) -> PeerRecord:
-        """The message that fills `data` exactly. Raises `DecodeError`."""
-        if len(data) > 512:
-            raise DecodeError("PeerRecord", "", len(data), "111..512 bytes", 0)
-        message, end = cls.read(data)
-        if end != len(data):
-            raise _trailing("PeerRecord", end, len(data))
-        return message
+        if at + 64 != len(data):
+            raise _trailing("PeerRecord", at + 64, len(data))
+        return cls(version, identity, sequence, ttl, flags, addresses, signature)
 
     def _parts(self) -> list[Buffer]:
         if self.version != 1:
@@ -810,7 +804,7 @@ _HELLO_PARAMETER: Final = struct.Struct(">BH")
 class HelloParameter:
     """One parameter of HELLO.
 
-    Bytes: `tag u8 | value_length u16 | value`
+    Bytes: `tag u8 | value_length u16 | value[value_length]`
     """
 
     tag: int
@@ -902,7 +896,7 @@ _EXTENSION_BASE: Final = struct.Struct(">BBB")
 class Extension:
     """One extension that the sender of HELLO understands.
 
-    Bytes: `name_length u8 | name | base u8 | count u8 | params_length u8 | params`
+    Bytes: `name_length u8 | name[name_length] | base u8 | count u8 | params_length u8 | params[params_length]`
     """
 
     name: str
@@ -1013,7 +1007,7 @@ class Extensions:
             entries_list.append(element)
         entries = tuple(entries_list)
         if len(entries) > 24:
-            raise DecodeError("Extensions", "entries", len(entries), "at most 24 elements", 0)
+            raise DecodeError("Extensions", "entries", len(entries), "0..24 elements", 0)
         if len({e.name for e in entries}) != len(entries):
             raise DecodeError("Extensions", "entries", entries, "unique by name", 0)
         if sum(e.count for e in entries) > len({t for e in entries for t in range(e.base, e.base + e.count)}):
@@ -1053,7 +1047,8 @@ class Hello:
     idle: int
     """Time without a record after which the link is dead; the smaller of both sides' binds, in seconds (30..600)."""
     parameters: tuple[HelloParameter, ...]
-    """Parameters (0..256 elements, ascending and unique by tag)."""
+    """Parameters (0..256 elements, ascending and unique by tag, with a value as its tag says (Agent for 1, PeerRecord
+    for 2, Address for 3, Extensions for 4))."""
 
     @classmethod
     def decode(cls, data: Buffer) -> Hello:
@@ -1077,10 +1072,17 @@ class Hello:
                 element, at = HelloParameter.read(data, at)
             except DecodeError as error:
                 raise error.within("Hello", f"parameters[{len(parameters_list)}]") from None
+            if element.tag in HELLO_VALUES:
+                try:
+                    HELLO_VALUES[element.tag].decode(element.value)
+                except DecodeError as error:
+                    raise error.within(
+                        "Hello", f"parameters[{len(parameters_list)}].value", at - len(element.value)
+                    ) from None
             parameters_list.append(element)
         parameters = tuple(parameters_list)
         if len(parameters) > 256:
-            raise DecodeError("Hello", "parameters", len(parameters), "at most 256 elements", 6)
+            raise DecodeError("Hello", "parameters", len(parameters), "0..256 elements", 6)
         if any(a.tag >= b.tag for a, b in pairwise(parameters)):
             raise DecodeError("Hello", "parameters", parameters, "ascending and unique by tag", 6)
         return cls(max_requests, max_handles, idle, parameters)
@@ -1096,6 +1098,12 @@ class Hello:
             raise EncodeError("Hello", "parameters", len(self.parameters), "0..256 elements")
         if any(a.tag >= b.tag for a, b in pairwise(self.parameters)):
             raise EncodeError("Hello", "parameters", self.parameters, "ascending and unique by tag")
+        for e in self.parameters:
+            if e.tag in HELLO_VALUES:
+                try:
+                    HELLO_VALUES[e.tag].decode(e.value)
+                except DecodeError as error:
+                    raise EncodeError("Hello", "parameters", e.value, f"valid: {error.text}") from None
         try:
             return [_HELLO.pack(self.max_requests, self.max_handles, self.idle), *(e.encode() for e in self.parameters)]
         except struct.error:
@@ -1911,8 +1919,8 @@ class Data:
             raise _truncated("Data", 9, len(data), proof=32 * proof_count)
         proof = struct.unpack_from("32s" * proof_count, data, 9)
         at = end
-        if not 1 <= len(data) <= 16384:
-            raise DecodeError("Data", "data", len(data), "1..16384 bytes", at)
+        if not 1 <= len(data) - at <= 16384:
+            raise DecodeError("Data", "data", len(data) - at, "1..16384 bytes", at)
         data_ = memoryview(data)[at:]
         return cls(id_, block, proof, data_)
 
@@ -2042,7 +2050,7 @@ _SHARED_RECORD: Final = struct.Struct(">BH")
 class SharedRecord:
     """A peer record and what the sender knows of it.
 
-    Bytes: `flags u8 | record_length u16 | record`
+    Bytes: `flags u8 | record_length u16 | record[record_length]`
     """
 
     flags: int
@@ -2094,8 +2102,8 @@ _PEERS_DROPPED_COUNT: Final = struct.Struct(">B")
 class Peers:
     """Peer records added, and peers no longer vouched for.
 
-    Bytes: `handle u16 | added_count u8 | added SharedRecord × added_count
-            | dropped_count u8 | dropped[32] × dropped_count`
+    Bytes: `handle u16 | added_count u8 | added SharedRecord × added_count |
+            dropped_count u8 | dropped[32] × dropped_count`
     """
 
     TYPE: ClassVar[int] = 0x30
@@ -2234,7 +2242,7 @@ class ManifestHeader:
         except struct.error:
             raise _wrong_size("ManifestHeader", len(data), magic=5, count=4) from None
         if magic != b"P2PM\x01":
-            raise DecodeError("ManifestHeader", "magic", magic, "50 32 50 4d 01", 0)
+            raise DecodeError("ManifestHeader", "magic", magic, "50 32 50 4D 01", 0)
         if count > 1048576:
             raise DecodeError("ManifestHeader", "count", count, "0..1048576", 5)
         return cls(count)
@@ -2261,7 +2269,7 @@ _MANIFEST_ENTRY_ROOT: Final = struct.Struct(">32s")
 class ManifestEntry:
     """One file or empty directory.
 
-    Bytes: `type u8 | path_length u16 | path | [length u64 unless type = 2] | [root[32] unless length = 0]`
+    Bytes: `type u8 | path_length u16 | path[path_length] | [length u64 unless type = 2] | [root[32] unless length = 0]`
     """
 
     type: int
@@ -2429,9 +2437,26 @@ PreambleBody: TypeAlias = InitiatorPreamble | ResponderPreamble | Refusal
 """The body of any preamble."""
 
 PREAMBLES: Final[Mapping[int, type[PreambleBody]]] = MappingProxyType(
-    {0x01: InitiatorPreamble, 0x02: ResponderPreamble, 0x03: Refusal}
+    {
+        0x01: InitiatorPreamble,
+        0x02: ResponderPreamble,
+        0x03: Refusal,
+    }
 )
 """The class of each kind of preamble."""
+
+HelloValue: TypeAlias = Agent | PeerRecord | Address | Extensions
+"""The value of any known parameter of HELLO."""
+
+HELLO_VALUES: Final[Mapping[int, type[HelloValue]]] = MappingProxyType(
+    {
+        0x01: Agent,
+        0x02: PeerRecord,
+        0x03: Address,
+        0x04: Extensions,
+    }
+)
+"""The class of the value of each known parameter of HELLO."""
 
 _DECODERS: Final[Mapping[int, Callable[[Buffer], Frame]]] = {number: frame.decode for number, frame in FRAMES.items()}
 
