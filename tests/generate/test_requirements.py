@@ -201,6 +201,15 @@ def test_a_malformed_text_writes_nothing(root: Path) -> None:
     assert committed(root) == before
 
 
+def test_the_source_code_cites_nothing_that_is_not_there(root: Path) -> None:
+    (root / "src" / "room").mkdir(parents=True)
+    module = root / "src" / "room" / "module.py"
+    module.write_text("# RFC-793, SHA-256, [FR-002]\n", encoding="utf-8")
+    assert update(root, check=True) == []
+    module.write_text("#\n# as it is said [FR-002, TM-999]\n", encoding="utf-8")
+    assert [str(p) for p in update(root, check=True)] == ["src/room/module.py:2: TM-999 is not defined in SPEC.md"]
+
+
 def test_the_project_itself() -> None:
     assert update(ROOT, check=True) == []
 

@@ -1,8 +1,8 @@
 """SPEC.md's normative sentences: their form is checked, and `conformance/requirements.json` is made from them.
 
 A normative sentence has exactly one RFC 2119 keyword, exactly one subject before it, and ends with its id in brackets.
-Keywords stand nowhere else, and every id that the text mentions is defined. The JSON is committed, so that a sentence
-that changes without a new revision, or an id that vanishes, is noticed.
+Keywords stand nowhere else, and every id that the text or the source code mentions is defined. The JSON is committed,
+so that a sentence that changes without a new revision, or an id that vanishes, is noticed.
 """
 
 from __future__ import annotations
@@ -89,9 +89,11 @@ class Problem:
 
     line: int
     text: str
+    file: str = "SPEC.md"
+    """Relative to the project."""
 
     def __str__(self) -> str:
-        return f"SPEC.md:{self.line}: {self.text}" if self.line else self.text
+        return f"{self.file}:{self.line}: {self.text}" if self.line else self.text
 
 
 @attrs.frozen
@@ -248,6 +250,19 @@ def compare(spec: Specification, committed: Sequence[Mapping[str, object]]) -> l
     return problems
 
 
+def dangling_citations(root: Path, spec: Specification) -> list[Problem]:
+    """Ids in the source code below `root`/src that SPEC.md does not define."""
+    defined = {requirement.id for requirement in spec.requirements}
+    problems = []
+    for path in sorted((root / "src").rglob("*.py")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for name in _MENTION.findall(line):
+                if name[:2] in PREFIXES and name not in defined:
+                    file = path.relative_to(root).as_posix()
+                    problems.append(Problem(number, f"{name} is not defined in SPEC.md", file))
+    return problems
+
+
 def update(root: Path, *, check: bool, accept: bool = False) -> list[Problem]:
     """Check `root`/SPEC.md, and write `root`/conformance/requirements.json or, with `check`, compare it: all problems.
 
@@ -261,6 +276,8 @@ def update(root: Path, *, check: bool, accept: bool = False) -> list[Problem]:
         problems.append(Problem(0, f"--accept is for version {DRAFT} only; this is {spec.version}"))
     if old is not None and not accept:
         problems += compare(spec, json.loads(old))
+    if check:
+        problems += dangling_citations(root, spec)
     new = encode_requirements(spec.requirements)
     if new == old or problems:
         return problems
