@@ -1,0 +1,57 @@
+"""Things to look at again at a time: one time each, changed or cancelled in O(log n)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Final, Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+_SLACK: Final = 64
+"""entries of the heap that may be out of date beside as many as are not, before they are swept out."""
+
+
+class Alarms(Generic[Key]):
+    """A heap of times whose entries are left behind when a key's time changes, and skipped when they come up."""
+
+    __slots__ = ("_heap", "_order", "_times")
+
+    def __init__(self) -> None:
+        self._times: dict[Key, float] = {}
+        self._heap: list[tuple[float, int, Key]] = []
+        self._order = count()  # keys need not be comparable
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def set(self, key: Key, when: float) -> None:
+        """Look at `key` at `when`, and at no other time."""
+        if self._times.get(key) == when:
+            return
+        self._times[key] = when
+        heappush(self._heap, (when, next(self._order), key))
+        if len(self._heap) > 2 * len(self._times) + _SLACK:
+            self._heap = [(time, next(self._order), name) for name, time in self._times.items()]
+            heapify(self._heap)
+
+    def cancel(self, key: Key) -> None:
+        """Do not look at `key`."""
+        self._times.pop(key, None)
+
+    def next(self) -> float | None:
+        """The earliest time; None if there is none."""
+        while self._heap:
+            when, _, key = self._heap[0]
+            if self._times.get(key) == when:
+                return when
+            heappop(self._heap)
+        return None
+
+    def due(self, now: float) -> Iterator[Key]:
+        """Takes out the keys whose time has come, earliest first. A key may be set again meanwhile."""
+        while (when := self.next()) is not None and when <= now:
+            _, _, key = heappop(self._heap)
+            del self._times[key]
+            yield key
