@@ -5,7 +5,6 @@ A command that may not be given now raises `LocalProtocolError` and leaves every
 
 from __future__ import annotations
 
-
 from typing import TypeAlias
 
 import attrs

@@ -44,7 +44,6 @@ class Extension:
     params: bytes = b""
 
 
-
 @attrs.frozen
 class Limits:
     """The bounds that one side sets for the other. Each default is that of SPEC.md."""

@@ -9,7 +9,7 @@ from p2pwire.connection.commands import CloseLink, Command, LocalProtocolError
 from p2pwire.connection.config import Config, Role
 from p2pwire.connection.events import Closed, Event, OfferReceived, PeerIdentified, Refused
 from p2pwire.connection.faults import LinkFault, SilentFault
-from p2pwire.connection.handshake import Handshake, encode_message
+from p2pwire.connection.handshake import Handshake
 from p2pwire.connection.records import LENGTH_SIZE, Outbox, RecordOpener
 from p2pwire.connection.session import Session
 from p2pwire.connection.state import SILENT, Input, LinkInput, LinkState, LinkStep, next_link_state, step_link
@@ -160,6 +160,16 @@ class Connection:
         if self._state is LinkState.CLOSED or self._ended:
             return False
         return self._end - self._start < MAX_INPUT // 2 and not self._answers_full()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end of the stream was received."""
+        return self._ended
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `data_to_send` has something."""
+        return bool(self._outbox)
 
     @property
     def output_ended(self) -> bool:
@@ -345,7 +355,7 @@ class Connection:
         elif arrived is LinkInput.REFUSAL:
             reason, suite = handshake.read_refusal(body)
             self._events.append(Refused(reason, suite))
-            code = CloseCode.BUSY if reason is RefusalReason.BUSY else CloseCode.NOT_ALLOWED
+            code = CloseCode.BUSY if reason is RefusalReason.BUSY else CloseCode.NONE
             self._over(code, f"the responder refuses: {reason.name}", by_peer=True)
         else:
             refusing = handshake.read_offer(raw, body)
@@ -353,7 +363,7 @@ class Connection:
                 self._outbox.add_plain(refusing.data)
                 self._state = step_link(LinkState.WAIT_OFFER, LinkStep.SEND_REFUSAL)
                 self._linger()
-                code = CloseCode.BUSY if refusing.reason is RefusalReason.BUSY else CloseCode.NOT_ALLOWED
+                code = CloseCode.BUSY if refusing.reason is RefusalReason.BUSY else CloseCode.NONE
                 self._over(code, f"refused: {refusing.reason.name}")
 
     def _read_message(self) -> bool:
@@ -382,7 +392,7 @@ class Connection:
             self._events.append(OfferReceived())
             return
         if state is LinkState.WAIT_MESSAGE_2:
-            identity = handshake.read_message_2(message)
+            self.identity = identity = handshake.read_message_2(message)
             if self._config.expected not in (None, identity):
                 raise SilentFault("another identity than the expected one", CloseCode.NOT_ALLOWED)
             if identity in self._config.taken:

@@ -83,9 +83,7 @@ class Session:
         self._identity = b""
         self._pings: list[bytes] = []
         self._own_pings: list[bytes] = []
-        self.topics = Topics(
-            config.topics, initiator=role is Role.INITIATOR, max_handles=config.limits.max_handles
-        )
+        self.topics = Topics(config.topics, initiator=role is Role.INITIATOR, max_handles=config.limits.max_handles)
         self.requests = Requests()
         self.serving = Serving(config.limits.max_requests)
 
@@ -275,8 +273,8 @@ class Session:
 
     def _on_interest(self, frame: msg.Interest, now: float) -> bool:
         topic = self.topics.of_remote(frame.handle)
-        if topic is not None and topic.interest_heard is not bool(frame.on):
-            topic.interest_heard = bool(frame.on)
+        if topic is not None and topic.interest_heard is not frame.on:
+            topic.interest_heard = frame.on
             self._events.append(ev.InterestChanged(topic.name, topic.interest_heard))
         return True
 
@@ -381,7 +379,7 @@ class Session:
         topic = self._opened(command.topic, "INTEREST")
         if topic.interest_told is not command.on:
             topic.interest_told = command.on
-            self._outbox.add(msg.Interest(_handle(topic), int(command.on)).encode_frame())
+            self._outbox.add(msg.Interest(_handle(topic), command.on).encode_frame())
 
     def _do_grant(self, command: cmd.GrantCredit, now: float) -> None:
         if self.serving.grant(command.total):

@@ -5,6 +5,8 @@ Changes swarms' phases, holdings and requests, and links' `in_flight`, `unwritte
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 
 from p2pwire.connection import commands as cmd
@@ -25,9 +27,8 @@ from p2pwire.node.events import BlockStored, ContentKnown, FetchComplete, FetchF
 from p2pwire.node.flights import OneFile, PickedRequest
 from p2pwire.node.link import Link
 from p2pwire.node.picker import Picker
-from p2pwire.node.swarm import Extents, Phase, Swarm
+from p2pwire.node.swarm import Phase, Swarm
 from p2pwire.wire.registry import (
-    BLOCK_SIZE,
     HAVE_DELAY,
     MANIFEST_FILE,
     SNUB_TIMEOUTS,
@@ -107,7 +108,7 @@ class Downloads:
         assert swarm.info is not None
         blocks = block_count(swarm.info.length)
         swarm.phase = Phase.MANIFEST
-        swarm.picker = Picker(blocks, OneFile(MANIFEST_FILE, blocks), self._core.random)
+        swarm.picker = Picker(OneFile(MANIFEST_FILE, blocks), self._core.random)
         swarm.picker.read_from(0)
         for number in swarm.links:
             swarm.picker.link_added(number)
@@ -138,7 +139,7 @@ class Downloads:
         swarm.phase = Phase.CONTENT
 
     def _begin_picking(self, swarm: Swarm, now: float) -> None:
-        picker = Picker(swarm.layout.total_blocks, Extents(swarm.layout), self._core.random)
+        picker = Picker(swarm.layout, self._core.random)
         for first, last in swarm.held.spans():
             picker.exclude(first, last - first + 1)
         if swarm.sequential:
@@ -348,13 +349,10 @@ class Downloads:
             swarm = self._core.swarms[topic]
             batch, writing.waiting = writing.waiting[:BATCH], writing.waiting[BATCH:]
             writing.busy = True
-            ticket = self._core.ticket(
-                lambda _, at, swarm=swarm, batch=batch: self._wrote(swarm, batch, at),
-                lambda error, at, swarm=swarm, batch=batch: self._write_failed(swarm, batch, error),
-            )
+            ticket = self._core.ticket(partial(self._wrote, swarm, batch), partial(self._write_failed, swarm, batch))
             self._core.actions.append(WriteBlocks(ticket, topic, tuple(waiting.block for waiting in batch)))
 
-    def _wrote(self, swarm: Swarm, batch: list[Unwritten], now: float) -> None:
+    def _wrote(self, swarm: Swarm, batch: list[Unwritten], result: None, now: float) -> None:
         for waiting in batch:
             self._written(waiting)
         if self._gone(swarm) or swarm.phase is Phase.FAILED:
@@ -373,7 +371,7 @@ class Downloads:
         self._announce_soon(swarm, now)
         self._finish_if_complete(swarm, now)
 
-    def _write_failed(self, swarm: Swarm, batch: list[Unwritten], error: Exception) -> None:
+    def _write_failed(self, swarm: Swarm, batch: list[Unwritten], error: Exception, now: float) -> None:
         for waiting in batch:
             self._written(waiting)
         self._failed(swarm, error)

@@ -8,13 +8,17 @@ import attrs
 
 from p2pwire.connection.connection import Connection
 from p2pwire.node.address import Endpoint
+from p2pwire.node.dialqueue import DialTarget
+from p2pwire.node.exchange import ExchangeLink
+from p2pwire.node.serving import InboundRequest, Serving
+from p2pwire.wire.registry import Suite
 
 
 @attrs.define(eq=False)
 class ReadyBlock:
     """A block that was read and waits for room in the connection's queue."""
 
-    request: int
+    request: InboundRequest
     siblings: tuple[bytes, ...]
     data: memoryview
     last: bool
@@ -29,9 +33,19 @@ class Link:
     outbound: bool
     remote: Endpoint | None
     """None for a stream of the caller's own."""
-    dial: int | None = None
+    dial_target: DialTarget | None = None
+    """What was dialled; None for other links, and after the dial went on elsewhere."""
+    retried: bool = False
+    """Whether this is the one further attempt with another suite."""
+    wanted_suite: Suite | None = None
+    """The suite that the responder wants, after a refusal."""
     wanted: frozenset[bytes] = frozenset()
     """Topics for which this link was made."""
+    exchange: ExchangeLink | None = None
+    reported: bool = False
+    """The dialer counts it as a link."""
+    counted: bool = False
+    """It counts against further links to its identity."""
     topics: dict[bytes, None] = attrs.field(factory=dict)
     """Topics that are open, in the order in which they are asked for blocks."""
     untold: dict[bytes, list[tuple[int, int]]] = attrs.field(factory=dict)
@@ -46,8 +60,6 @@ class Link:
     """When HELLO had come; 0 before."""
     over: bool = False
     """`Closed` has been seen."""
-    hung_up: bool = False
-    """The adapter has been asked to close the carrier."""
     transmitting: bool = False
     """The adapter has been told that there is something to send."""
     stalled: bool = False
@@ -61,10 +73,14 @@ class Link:
     """Blocks that are requested and have not come."""
     quiet_until: float = 0.0
     """No requests before: the other side said BUSY or CHOKED, or is snubbed."""
+    serving: Serving = attrs.field(factory=Serving)
+    """What the other side asked for."""
     ready: deque[ReadyBlock] = attrs.field(factory=deque)
-    ready_bytes: int = 0
-    reading: int = 0
-    """Bytes that are being read from the disk for this link."""
+    """Blocks that wait for room in the connection's queue, in the order of sending."""
+    interests: set[bytes] = attrs.field(factory=set)
+    """Topics of which the other side wants something."""
+    broken: bool = False
+    """The carrier is gone: nothing can be sent."""
     bytes_sent: int = 0
     """Content bytes."""
     bytes_received: int = 0
@@ -74,6 +90,16 @@ class Link:
     def established(self) -> bool:
         """Whether frames of topics may flow."""
         return self.established_at > 0 and not self.over
+
+    @property
+    def handshake_group(self) -> bytes:
+        """What shares one allowance of half-open links."""
+        return b"" if self.remote is None else self.remote.handshake_group
+
+    @property
+    def useless(self) -> bool:
+        """Established, and no topic is open."""
+        return self.established and not self.topics
 
     def request_id(self) -> int:
         """A fresh id for a request."""

@@ -43,18 +43,6 @@ class Resource:
     """By file, of files (and the manifest) with more than one block."""
 
 
-@attrs.frozen
-class Extents:
-    """The picker's view of how files lie."""
-
-    layout: Layout
-
-    def extent(self, block: int) -> tuple[int, int, int]:
-        """The file of a global block: (index, its first block, its number of blocks)."""
-        file, _ = self.layout.locate(block)
-        return file, self.layout.first_block(file), self.layout.blocks_of(file)
-
-
 @attrs.define(eq=False)
 class Swarm:
     """One resource of a node."""
@@ -67,7 +55,7 @@ class Swarm:
     sequential: bool = False
     info: ObjectInfo | None = None
     manifest: Manifest | None = None
-    layout: Layout = attrs.field(factory=lambda: Layout(()))
+    layout: Layout = attrs.field(factory=lambda: Layout.of_lengths(()))
     held: BlockMap = attrs.field(factory=lambda: BlockMap(0))
     trees: dict[int, Tree] = attrs.field(factory=dict)
     picker: Picker | None = None
@@ -127,7 +115,7 @@ class Swarm:
         """The files are known: those of the manifest, or the one of a blob."""
         assert self.info is not None
         self.manifest = manifest
-        self.layout = Layout((self.info.length,)) if manifest is None else manifest.layout
+        self.layout = Layout.of_lengths([self.info.length]) if manifest is None else manifest.layout
         self.held = BlockMap(self.layout.total_blocks)
         self.total = self.info.length if manifest is None else manifest.total_length
         if manifest is not None:
