@@ -185,12 +185,13 @@ class Tree:
 
     def dump_changes(self) -> bytes:
         """What became known since the last dump, for `load` after it: dumps may be appended to each other."""
-        changed = sorted(self._changed)
-        self._changed.clear()
+        changed = self._changed
+        self._changed = set()
         return self._records(changed)
 
     def _records(self, keys: Iterable[int]) -> bytes:
-        return b"".join([_record(key, self._pages[key]) for key in keys])
+        # From the top, so that what is left of a torn dump still leads to the root.
+        return b"".join([_record(key, self._pages[key]) for key in sorted(keys, reverse=True)])
 
     @classmethod
     def load(cls, length: int, root: bytes, dump: Buffer) -> Self:

@@ -180,12 +180,17 @@ class BlockMap:
         before = self.count
         for number, low, high in self._cut(first, last):
             page = self._page(number)
-            if page is not None:
-                held = page.count
-                page.add_span(low, high)
-                self.count += page.count - held
-                if page.count == page.limit:
-                    self._fill(number)
+            if page is None:
+                continue
+            held = page.count
+            if high - low + 1 == page.limit:  # not worth setting its bits
+                self.count += page.limit - held
+                self._fill(number)
+                continue
+            page.add_span(low, high)
+            self.count += page.count - held
+            if page.count == page.limit:
+                self._fill(number)
         return self.count - before
 
     def remove_span(self, first: int, last: int) -> int:
