@@ -41,6 +41,8 @@ class Link:
     """The suite that the responder wants, after a refusal."""
     wanted: frozenset[bytes] = frozenset()
     """Topics for which this link was made."""
+    refused: dict[bytes, float] = attrs.field(factory=dict)
+    """topic -> when it may be joined again after a REFUSE."""
     exchange: ExchangeLink | None = None
     reported: bool = False
     """The dialer counts it as a link."""

@@ -106,7 +106,6 @@ class Node:
         self._alarms: Alarms[int | bytes] = Alarms()
         self._last_link = 0
         self._ordinal = 0
-        self._refused: dict[tuple[bytes, bytes], float] = {}
         self._closing = False
 
     def __repr__(self) -> str:
@@ -149,8 +148,12 @@ class Node:
     ) -> None:
         """Addresses at which peers of a topic may be found, from the user."""
         self._tick(now)
-        for endpoint in endpoints:
+        given = set(endpoints)
+        for endpoint in given:
             self._meeting.dialer.give(endpoint, self._now, identity=identity, topics=(topic,))
+        for link in self._core.links.values():
+            if link.outbound and link.remote in given:
+                self._join(link, topic)
         self._rest()
 
     def forget(self, topic: bytes, now: float) -> None:
@@ -356,9 +359,14 @@ class Node:
 
     def _link_alarm(self, number: int) -> None:
         link = self._core.links.get(number)
-        if link is not None:
-            link.connection.handle_timeout(self._now)
-            self._core.unsettle(link)
+        if link is None:
+            return
+        link.connection.handle_timeout(self._now)
+        for topic in [topic for topic, at in link.refused.items() if at <= self._now]:
+            del link.refused[topic]
+            if topic in link.wanted:
+                self._join(link, topic)
+        self._core.unsettle(link)
 
     def _topic_alarm(self, topic: bytes) -> None:
         swarm = self._core.swarms.get(topic)
@@ -460,7 +468,7 @@ class Node:
             self._core.actions.append(ResumeReading(link.id))
         due = connection.next_timeout()
         quiet = link.quiet_until if now < link.quiet_until < float("inf") else None
-        times = [time for time in (due, quiet) if time is not None]
+        times = [time for time in (due, quiet, *link.refused.values()) if time is not None]
         if times:
             self._alarms.set(link.id, min(times))
         else:
@@ -496,15 +504,18 @@ class Node:
             self._join(link, topic)
 
     def _join(self, link: Link, topic: bytes) -> None:
-        if topic not in self._core.swarms or topic in link.topics or not link.connection.can_join:
+        """Join a topic for which this link is good, now or when the other side may be asked again."""
+        if topic not in self._core.swarms or topic in link.topics or not link.established:
             return
-        if self._refused.get((link.identity, topic), 0.0) > self._now:
+        link.wanted |= {topic}
+        if link.refused.get(topic, 0.0) > self._now or not link.connection.can_join:
             return
         try:
             link.connection.send(cmd.Join(topic))
         except LocalProtocolError:
             # Joined and not answered yet, or on its way out: the answer decides.
             return
+        self._core.unsettle(link)
 
     def _leave(self, link: Link, swarm: Swarm) -> None:
         if link.established and link.connection.is_open(swarm.topic):
@@ -533,9 +544,7 @@ class Node:
             self._downloads.flags_changed(swarm, link)
 
     def _on_topic_refused(self, link: Link, event: ev.TopicRefused) -> None:
-        if len(self._refused) > REFUSALS_KEPT:
-            self._refused = {key: at for key, at in self._refused.items() if at > self._now}
-        self._refused[link.identity, event.topic] = self._now + REJOIN_DELAY
+        link.refused[event.topic] = self._now + REJOIN_DELAY
 
     def _on_topic_closed(self, link: Link, event: ev.TopicClosed) -> None:
         swarm = self._core.swarms.get(event.topic)
@@ -596,6 +605,13 @@ class Node:
                 self._join(other, event.topic)
                 self._core.unsettle(other)
 
+    def _join_instead(self, link: Link) -> None:
+        """A duplicate goes: what it was made for goes over the link that stays."""
+        for other in self._core.links.values():
+            if other.established and other.identity == link.connection.identity:
+                for topic in link.wanted:
+                    self._join(other, topic)
+
     def _on_peers_wanted(self, link: Link, event: ev.PeersWanted) -> None:
         if link.exchange is not None:
             self._meeting.exchange.ask(link.exchange, event.topic, event.max)
@@ -614,6 +630,8 @@ class Node:
         if established:
             self._seeding.link_over(link, self._now)
         self._meeting.closed(link, event, self._now)
+        if event.code is CloseCode.DUPLICATE:
+            self._join_instead(link)
         if established:
             self._core.events.append(
                 PeerDisconnected(link.id, link.identity, event.code, event.reason, event.by_peer, event.truncated)
@@ -646,6 +664,3 @@ class Node:
         ev.Closed: _on_closed,
     }
 
-
-REFUSALS_KEPT = 1024
-"""refused topics remembered before those that may be joined again are swept out."""
