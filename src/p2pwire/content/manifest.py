@@ -1,50 +1,31 @@
 """Manifests: the list of files that makes a folder one object.
 
-    manifest = "P2PM" 01 | count u32 | entry*
-    entry    = type u8 | path length u16 | path | [length u64 | root[32] if length > 0]     (type 2 has no length)
-
-There is exactly one manifest for a folder: entries are ordered by their path components, as bytes, and whatever could
-be said in two ways is invalid. This order is also that of a BitTorrent v2 (BEP 52) file tree. Paths can not lead out of
-the folder; rules that depend on the local file system are left to whoever writes files.
+It is a header and then entry after entry, as the schema of the wire has them; here are the rules between entries.
+There is exactly one manifest for a folder: entries are ordered by their path components, as bytes, each path is there
+once, and nothing lies below an entry. This order is also that of a BitTorrent v2 (BEP 52) file tree. Paths can not lead
+out of the folder; rules that depend on the local file system are left to whoever writes files.
 
 A manifest stays in the bytes in which it came, with the place of each entry beside it: 12 bytes an entry.
 """
 
 from __future__ import annotations
 
-import re
-import struct
 from array import array
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NoReturn
 
 import attrs
 
-from p2pwire.content.hashing import BLOCK, HASH, NO_ROOT
+from p2pwire.content.hashing import NO_ROOT, block_count
 from p2pwire.content.units import Layout
+from p2pwire.wire.messages import Buffer, DecodeError, EncodeError, ManifestEntry, ManifestHeader, TruncatedError
 from p2pwire.wire.registry import (
-    MANIFEST_MAGIC,
     MAX_BLOCKS,
     MAX_LENGTH,
-    MAX_MANIFEST_ENTRIES,
     MAX_MANIFEST_LENGTH,
-    MAX_PATH,
-    MAX_PATH_COMPONENT,
-    MAX_PATH_COMPONENTS,
     MIN_MANIFEST_LENGTH,
     EntryType,
 )
-
-if TYPE_CHECKING:
-    from p2pwire.wire.messages import Buffer
-
-_COUNT: Final = struct.Struct(">I")
-_ENTRY: Final = struct.Struct(">BH")
-_LENGTH: Final = struct.Struct(">Q")
-
-_COMPONENT: Final = rb"(?!\.\.?(?:/|\Z))[^\x00-\x1f\x7f\\/]{1,%d}" % MAX_PATH_COMPONENT
-_PATH: Final = re.compile(rb"%b(?:/%b){0,%d}" % (_COMPONENT, _COMPONENT, MAX_PATH_COMPONENTS - 1))
-_FORBIDDEN: Final = re.compile(rb"[\x00-\x1f\x7f\\]")
 
 
 class ManifestError(ValueError):
@@ -59,7 +40,7 @@ class ManifestError(ValueError):
         self.limit = limit
         """The rule that is broken."""
         self.offset = offset
-        """Bytes from the start of the manifest to the header or entry that is wrong."""
+        """Bytes from the start of the manifest to what is wrong."""
 
 
 @attrs.frozen
@@ -98,20 +79,16 @@ class Manifest:
     @classmethod
     def from_entries(cls, entries: Iterable[Entry]) -> Manifest:
         """The manifest of these entries, in whatever order they come. Raises `ManifestError`."""
-        rows = sorted(((_sort_key(entry), entry) for entry in entries), key=lambda row: row[0])
-        reader = ManifestReader()  # what is written is held to the rules for what is read
-        reader.feed(MANIFEST_MAGIC + _COUNT.pack(min(len(rows), 2**32 - 1)))
-        for index, (_, entry) in enumerate(rows):
-            reader.feed(_encode_entry(entry, index, reader.length))
-        return reader.finish()
+        rows = sorted(entries, key=lambda entry: _sort_key(entry.path))
+        return cls.decode(_encode(rows))  # what is written is held to the rules for what is read
 
     def __len__(self) -> int:
         return len(self._offsets)
 
     def __getitem__(self, index: int) -> Entry:
         """The entry of a file index. Raises `IndexError` outside 0 to `len - 1`."""
-        kind, path, length, root = self._parts(index)
-        return Entry(EntryType(kind), str(path, "utf-8"), length, root)
+        entry = self._entry(index)
+        return Entry(EntryType(entry.type), entry.path, entry.length, entry.root)
 
     def __iter__(self) -> Iterator[Entry]:
         return map(self.__getitem__, range(len(self)))
@@ -136,8 +113,8 @@ class Manifest:
 
     def file(self, index: int) -> tuple[int, bytes]:
         """Length and root of a file; (0, `NO_ROOT`) for what has no content. Raises `IndexError` if there is none."""
-        _, _, length, root = self._parts(index)
-        return length, root
+        entry = self._entry(index)
+        return entry.length, entry.root
 
     def first_block(self, index: int) -> int:
         """The global number of a file's first block. Raises `IndexError`."""
@@ -147,16 +124,10 @@ class Manifest:
         """A global block as (file, block in the file). Raises `IndexError`."""
         return self.layout.locate(block)
 
-    def _parts(self, index: int) -> tuple[int, memoryview, int, bytes]:
-        if index < 0:
+    def _entry(self, index: int) -> ManifestEntry:
+        if not 0 <= index < len(self):
             raise IndexError(f"file {index}: there are {len(self)}")
-        at = self._offsets[index]
-        kind, size = _ENTRY.unpack_from(self.data, at)
-        start = at + _ENTRY.size
-        end = start + size
-        length = 0 if kind == EntryType.EMPTY_DIRECTORY else _LENGTH.unpack_from(self.data, end)[0]
-        root = bytes(self.data[end + _LENGTH.size : end + _LENGTH.size + HASH]) if length else NO_ROOT
-        return kind, self.data[start:end], length, root
+        return ManifestEntry.read(self.data, self._offsets[index])[0]
 
 
 class ManifestReader:
@@ -172,7 +143,7 @@ class ManifestReader:
         self._at = 0  # the first byte that is not read
         self._count: int | None = None
         self._bytes = 0  # of all files
-        self._previous = bytearray()  # the sort key of the entry before
+        self._previous = b""  # the sort key of the entry before
         self._offsets = array("I")
         self._firsts = array("Q", [0])
         self._error: ManifestError | None = None
@@ -210,75 +181,55 @@ class ManifestReader:
             self._read_entries(self._count)
 
     def _read_header(self) -> None:
-        magic = bytes(self._data[: len(MANIFEST_MAGIC)])
-        if not MANIFEST_MAGIC.startswith(magic):
-            raise ManifestError("magic", magic, f"must be {MANIFEST_MAGIC!r}", 0)
         if len(self._data) < MIN_MANIFEST_LENGTH:
             return
-        (count,) = _COUNT.unpack_from(self._data, len(MANIFEST_MAGIC))
-        if count > MAX_MANIFEST_ENTRIES:
-            raise ManifestError("count", count, f"at most {MAX_MANIFEST_ENTRIES} entries", len(MANIFEST_MAGIC))
-        self._count = count
+        try:
+            self._count = ManifestHeader.decode(self._data[:MIN_MANIFEST_LENGTH]).count
+        except DecodeError as error:
+            raise ManifestError(error.field, error.value, f"must be {error.limit}", error.offset) from None
         self._at = MIN_MANIFEST_LENGTH
 
     def _read_entries(self, count: int) -> None:
-        data, at = self._data, self._at
-        end = len(data)
-        for index in range(len(self._offsets), count):
-            start = at + _ENTRY.size
-            if start > end:
+        data = self._data
+        while len(self._offsets) < count:
+            try:
+                entry, end = ManifestEntry.read(data, self._at)
+            except TruncatedError:
                 return
-            kind, size = _ENTRY.unpack_from(data, at)
-            if kind > EntryType.EMPTY_DIRECTORY:
-                raise ManifestError(f"entry {index} type", kind, "must be 0, 1 or 2", at)
-            if not 0 < size <= MAX_PATH:
-                raise ManifestError(f"entry {index} path length", size, f"must be 1 to {MAX_PATH} bytes", at)
-            stop = start + size
-            length = 0
-            if kind != EntryType.EMPTY_DIRECTORY:
-                stop += _LENGTH.size
-                if stop > end:
-                    return
-                (length,) = _LENGTH.unpack_from(data, stop - _LENGTH.size)
-                if length:
-                    stop += HASH
-            if stop > end:
-                return
-            self._take_path(index, data[start : start + size])
-            self._take_length(index, length)
-            self._offsets.append(at)
-            self._at = at = stop
-        if at < end:
-            raise ManifestError("end", bytes(data[at : at + 16]), "nothing may follow the last entry", at)
+            except DecodeError as error:
+                self._refuse(error.field, error.value, f"must be {error.limit}", error.offset)
+            self._check_order(entry.path)
+            self._check_sums(entry.length)
+            self._offsets.append(self._at)
+            self._at = end
+        if self._at < len(data):
+            rest = bytes(data[self._at : self._at + 16])
+            raise ManifestError("end", rest, "nothing may follow the last entry", self._at)
 
-    def _take_path(self, index: int, path: bytearray) -> None:
-        if not _PATH.fullmatch(path):
-            raise ManifestError(f"entry {index} path", bytes(path), _broken_path_rule(path), self._at)
-        try:
-            path.decode()
-        except UnicodeDecodeError as error:
-            rule = f"must be UTF-8: {error.reason}"
-            raise ManifestError(f"entry {index} path", bytes(path), rule, self._at) from None
-        key = path.replace(b"/", b"\0")
+    def _check_order(self, path: str) -> None:
+        key = _sort_key(path)
         previous = self._previous
         if key <= previous:
-            rule = "is there twice" if key == previous else "must come after the path before it, by components"
-            raise ManifestError(f"entry {index} path", bytes(path), rule, self._at)
-        # Whatever lies below a path follows it at once: 00 sorts before all that a component may begin with.
-        if key.startswith(previous) and previous and key[len(previous)] == 0:
-            raise ManifestError(f"entry {index} path", bytes(path), "lies below the entry before it", self._at)
+            self._refuse("path", path, "is there twice" if key == previous else "must come after the path before it")
+        # Whatever lies below a path follows it at once: 00 sorts before all that a name may hold.
+        if previous and key.startswith(previous) and key[len(previous)] == 0:
+            self._refuse("path", path, "lies below the entry before it")
         self._previous = key
 
-    def _take_length(self, index: int, length: int) -> None:
+    def _check_sums(self, length: int) -> None:
         self._bytes += length
+        blocks = self._firsts[-1] + block_count(length)
         if self._bytes > MAX_LENGTH:
-            rule = f"at most {MAX_LENGTH} bytes with all entries before it, which makes {self._bytes}"
-            raise ManifestError(f"entry {index} length", length, rule, self._at)
-        blocks = self._firsts[-1] + -(-length // BLOCK)
+            self._refuse("length", length, f"makes {self._bytes} bytes with all before, at most {MAX_LENGTH}")
         if blocks > MAX_BLOCKS:
-            rule = f"at most {MAX_BLOCKS} blocks with all entries before it, which makes {blocks}"
-            raise ManifestError(f"entry {index} length", length, rule, self._at)
+            self._refuse("length", length, f"makes {blocks} blocks with all before, at most {MAX_BLOCKS}")
         self._firsts.append(blocks)
+
+    def _refuse(self, field: str, value: object, limit: str, offset: int | None = None) -> NoReturn:
+        """Raise for the entry that is being read."""
+        raise ManifestError(
+            f"entry {len(self._offsets)} {field}", value, limit, self._at if offset is None else offset
+        ) from None
 
 
 def encode_manifest(entries: Iterable[Entry]) -> bytes:
@@ -286,41 +237,20 @@ def encode_manifest(entries: Iterable[Entry]) -> bytes:
     return bytes(Manifest.from_entries(entries).data)
 
 
-def _sort_key(entry: Entry) -> bytes:
-    # Names that a file system gave in another encoding hold lone surrogates; they sort somewhere and fail as an entry.
-    return entry.path.encode("utf-8", "surrogatepass").replace(b"/", b"\0")
-
-
-def _encode_entry(entry: Entry, index: int, offset: int) -> bytes:
-    """One entry as bytes; refuses what the format can not even say, and leaves the other rules to the reader."""
+def _encode(entries: Sequence[Entry]) -> bytearray:
+    """The bytes of a manifest with these entries, in this order; says no only to what can not be written."""
+    data = bytearray()
+    field = ""
     try:
-        path = entry.path.encode()
-    except UnicodeEncodeError:
-        raise ManifestError(f"entry {index} path", entry.path, "must be UTF-8", offset) from None
-    if len(path) > MAX_PATH:
-        raise ManifestError(f"entry {index} path length", len(path), f"must be 1 to {MAX_PATH} bytes", offset)
-    if not 0 <= entry.length <= MAX_LENGTH:
-        raise ManifestError(f"entry {index} length", entry.length, f"must be 0 to {MAX_LENGTH}", offset)
-    if len(entry.root) != HASH or (not entry.length and entry.root != NO_ROOT):
-        rule = "must be 32 bytes, and 32 zero bytes without content"
-        raise ManifestError(f"entry {index} root", entry.root, rule, offset)
-    head = _ENTRY.pack(entry.type, len(path)) + path
-    if entry.type == EntryType.EMPTY_DIRECTORY:
-        if entry.length:
-            raise ManifestError(f"entry {index} length", entry.length, "a directory has none", offset)
-        return head
-    return head + _LENGTH.pack(entry.length) + (entry.root if entry.length else b"")
+        data += ManifestHeader(len(entries)).encode()
+        for index, entry in enumerate(entries):
+            field = f"entry {index} "
+            data += ManifestEntry(entry.type, entry.path, entry.length, entry.root).encode()
+    except EncodeError as error:
+        raise ManifestError(field + error.field, error.value, f"must be {error.limit}", len(data)) from None
+    return data
 
 
-def _broken_path_rule(path: bytearray) -> str:
-    """Which rule a path breaks that is not like `_PATH`."""
-    components = path.split(b"/")
-    if _FORBIDDEN.search(path):
-        return "no byte below 20, no 7F and no backslash"
-    if b"." in components or b".." in components:
-        return 'no component may be "." or ".."'
-    if b"" in components:
-        return "no component may be empty: no '/' at either end, and no two in a row"
-    if len(components) > MAX_PATH_COMPONENTS:
-        return f"at most {MAX_PATH_COMPONENTS} components"
-    return f"at most {MAX_PATH_COMPONENT} bytes in a component"
+def _sort_key(path: str) -> bytes:
+    # A name that a file system gave in another encoding holds lone surrogates: it sorts somewhere and is refused later.
+    return path.encode("utf-8", "surrogatepass").replace(b"/", b"\0")
