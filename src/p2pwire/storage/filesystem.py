@@ -1,0 +1,348 @@
+"""Downloads into a directory of the file system.
+
+What arrives is kept in a partial area beside its final name (`p2pwire.storage.area`), with a state file that lets
+another process go on (`p2pwire.storage.journal`). Content that was read back is believed once it was hashed again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from array import array
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+
+from p2pwire.content.manifest import Manifest, ManifestError
+from p2pwire.content.merkle import Tree, TreeBuilder, block_length
+from p2pwire.content.objects import ObjectInfo
+from p2pwire.content.units import BlockMap
+from p2pwire.content.uri import encode_base32
+from p2pwire.storage.area import CONTENT, MANIFEST, STATE, Area, area_name, mend, mend_tree, settle
+from p2pwire.storage.directory import Directory
+from p2pwire.storage.errors import StorageError, StorageErrorKind, reported, shown
+from p2pwire.storage.files import ObjectFiles, changed_error
+from p2pwire.storage.interface import Progress, ProvedBlock
+from p2pwire.storage.journal import Journal, write_claims
+from p2pwire.storage.names import NameRules, check_final_name, check_paths, local_names
+from p2pwire.storage.restore import held_bytes, restore
+from p2pwire.storage.scan import Survey
+from p2pwire.wire.registry import MANIFEST_FILE, EntryType, ObjectKind
+
+
+@attrs.frozen
+class FileSystemStorage:
+    """Puts downloads into `directory`, which is made if it is missing."""
+
+    directory: Path = attrs.field(converter=Path)
+    quota: int | None = None
+    """Bytes of content that one object may have; None: as many as fit on the disk."""
+    names: NameRules = attrs.field(factory=local_names)
+    """What the file system does to names."""
+
+    def open_download(self, info: ObjectInfo, name: str, progress: Progress | None = None) -> FileSystemDownload:
+        """See `Storage.open_download`. What is already there under the name is hashed: equal content is finished.
+
+        Raises StorageError: EXISTS if something else has the name, BUSY if the object is already being received here,
+        NAME, OVER_QUOTA, NO_SPACE; ValueError for an object that cannot exist.
+        """
+        if info.fault is not None:
+            raise ValueError(f"object: {info.fault}")
+        check_final_name(name, self.names)
+        with reported("create", self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            destination = Directory.open(self.directory)
+        download = FileSystemDownload(info, name, self, destination)
+        try:
+            download.open(progress)
+        except BaseException:
+            download.close()
+            raise
+        return download
+
+    def area(self, oid: bytes) -> Path:
+        """Where the unfinished content of an object is kept."""
+        return self.directory / area_name(encode_base32(oid))
+
+    def check_room(self, total: int, missing: int) -> None:
+        """Raise StorageError if there is no room here for `total` bytes of content, of which `missing` are to come."""
+        place = shown(self.directory)
+        if self.quota is not None and total > self.quota:
+            text = f"cannot store {total} bytes in {place}: at most {self.quota} are accepted"
+            raise StorageError(StorageErrorKind.OVER_QUOTA, place, text)
+        with reported("examine", self.directory):
+            disk = os.statvfs(self.directory)
+        free = disk.f_bavail * disk.f_frsize
+        if disk.f_blocks and missing > free:  # some file systems do not know their size
+            text = f"cannot store {missing} more bytes in {place}: {free} are free"
+            raise StorageError(StorageErrorKind.NO_SPACE, place, text)
+
+
+@attrs.define(eq=False)
+class FileSystemDownload:
+    """One object on its way into a directory (`Download`). Made by `FileSystemStorage.open_download`."""
+
+    info: ObjectInfo
+    name: str
+    _storage: FileSystemStorage = attrs.field(repr=False)
+    _destination: Directory = attrs.field(repr=False)
+    manifest: Manifest | None = attrs.field(default=None, init=False)
+    held: BlockMap = attrs.field(factory=lambda: BlockMap(0), init=False, repr=False)
+    trees: dict[int, Tree] = attrs.field(factory=dict, init=False, repr=False)
+    path: Path | None = attrs.field(default=None, init=False)
+    _area: Area | None = attrs.field(default=None, init=False, repr=False)
+    _journal: Journal | None = attrs.field(default=None, init=False, repr=False)
+    _files: ObjectFiles | None = attrs.field(default=None, init=False, repr=False)
+    _stored: BlockMap = attrs.field(factory=lambda: BlockMap(0), init=False, repr=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def place(self) -> Path:
+        """Where the object is going to be."""
+        return self._storage.directory / self.name
+
+    # --- Opening ---
+
+    def open(self, progress: Progress | None) -> None:
+        """Find out what is there. Called once, by the storage."""
+        if self._take_finished(progress):
+            return
+        if self.info.kind == ObjectKind.BLOB:
+            self._storage.check_room(self.info.length, 0)
+        self._area = Area.open(self._destination, self._storage.area(self.info.oid))
+        if self._take_finished(progress):  # by another process, before we got the lock
+            return
+        with reported("open", self._area.place):
+            self._journal = Journal.open(self._area.directory, STATE, self.info.oid)
+        if self.info.kind == ObjectKind.BLOB:
+            with reported("create", self._area.content):
+                mend(self._area.directory, CONTENT, EntryType.FILE, self.info.length)
+            self._files = ObjectFiles(
+                self.info, None, self._area.directory.duplicate(), self._area.content, CONTENT, os.O_RDWR
+            )
+        else:
+            self._restore_manifest(self._area)
+        self._restore_blocks(self._journal, progress)
+
+    def _take_finished(self, progress: Progress | None) -> bool:
+        """Whether the object is there under its name; raises StorageError (EXISTS) if something else is."""
+        found = self._destination.stat(os.fsencode(self.name))
+        if found is None:
+            return False
+        blob = self.info.kind == ObjectKind.BLOB
+        if not (stat.S_ISREG if blob else stat.S_ISDIR)(found.st_mode):
+            raise self._taken()
+        try:
+            survey = Survey.of(self.place)
+        except StorageError as error:
+            if error.kind == StorageErrorKind.UNSUITABLE:
+                raise self._taken() from error
+            raise
+        try:
+            if survey.length != self.info.length:
+                raise self._taken()
+            shared = survey.hash(progress)
+            if shared.info != self.info:
+                raise self._taken()
+        except BaseException:
+            survey.directory.close()
+            raise
+        self._files, self.manifest = shared.files, shared.manifest
+        self.held, self.trees, self.path = shared.held, shared.trees, self.place
+        with suppress(StorageError, OSError):  # what a process left that died after its last step but one
+            self._remove_area()
+        return True
+
+    def _taken(self) -> StorageError:
+        place = shown(self.place)
+        return StorageError(StorageErrorKind.EXISTS, place, f"{place} exists and is not the same content")
+
+    def _restore_manifest(self, area: Area) -> None:
+        raw = area.read(MANIFEST)
+        tree = _manifest_tree(raw, self.info) if raw is not None else None
+        if raw is None or tree is None:
+            return
+        with suppress(ManifestError):
+            self._use_manifest(area, Manifest.decode(raw))
+            if tree.height:
+                self.trees[MANIFEST_FILE] = tree
+
+    def _use_manifest(self, area: Area, manifest: Manifest) -> None:
+        content = area.open_content()
+        if content is None:
+            content = area.make_content(manifest)
+        else:
+            mend_tree(content, area.content, manifest)
+        self.manifest = manifest
+        self._files = ObjectFiles(self.info, manifest, content, area.content, flags=os.O_RDWR)
+
+    def _restore_blocks(self, journal: Journal, progress: Progress | None) -> None:
+        with reported("read", self._storage.area(self.info.oid)):
+            claims = journal.read()
+            if self._files is None:
+                for _ in claims:  # to its end, so that it can be appended to
+                    pass
+                return
+            self._stored, trees = restore(self._files, claims, progress)
+        self.trees |= trees
+        self.held = _copy(self._stored)
+        total = self.info.length if self.manifest is None else self.manifest.total_length
+        self._storage.check_room(total, total - held_bytes(self._files, self._stored))
+
+    # --- Storing ---
+
+    def put_manifest(self, raw: bytes, manifest: Manifest) -> None:
+        """See `Download.put_manifest`."""
+        with self._lock:
+            if self._area is None or self.info.kind != ObjectKind.MANIFEST or len(raw) != self.info.length:
+                raise ValueError("manifest: not one that this download waits for")
+            if self.manifest is not None:
+                return
+            total = manifest.total_length
+            self._storage.check_room(total, total)
+            check_paths((entry.path for entry in manifest), self._storage.names)
+            self._area.write_manifest(raw)
+            self._files = ObjectFiles(
+                self.info, manifest, self._area.make_content(manifest), self._area.content, flags=os.O_RDWR
+            )
+            self.manifest = manifest
+            self._stored = BlockMap(manifest.total_blocks)
+
+    def write_blocks(self, blocks: Sequence[ProvedBlock]) -> None:
+        """See `Download.write_blocks`."""
+        with self._lock:
+            files, journal = self._files, self._journal
+            if files is None or journal is None:
+                raise ValueError("blocks: there is nothing that they belong to")
+            written: list[ProvedBlock] = []
+            try:
+                for run in self._new_runs(files, blocks):
+                    files.write(run[0].file, run[0].block, [block.data for block in run])
+                    written += run
+            finally:
+                self._claim(files, journal, written)
+
+    def _new_runs(self, files: ObjectFiles, blocks: Iterable[ProvedBlock]) -> list[list[ProvedBlock]]:
+        """The blocks that are not stored yet, as runs of neighbours. ValueError for one that no file has."""
+        runs: list[list[ProvedBlock]] = []
+        file, following = -1, 0
+        length = first = 0
+        for block in sorted(blocks, key=lambda block: (block.file, block.block)):
+            if block.file != file:
+                file, following = block.file, -1
+                length, first = files.file(file)[0], files.layout.first_block(file)
+            if len(block.data) != block_length(length, block.block):
+                raise ValueError(f"file {file} block {block.block}: {len(block.data)} bytes are not its length")
+            if first + block.block in self._stored or block.block == following - 1:
+                continue
+            if block.block == following:
+                runs[-1].append(block)
+            else:
+                runs.append([block])
+            following = block.block + 1
+        return runs
+
+    def _claim(self, files: ObjectFiles, journal: Journal, written: list[ProvedBlock]) -> None:
+        """Say in the state file that these blocks are stored."""
+        with reported("write", self._storage.area(self.info.oid) / os.fsdecode(STATE)):
+            for record in write_claims((block.file, block.block, block.proved) for block in written):
+                journal.append(record)
+        for block in written:
+            self._stored.add(files.layout.first_block(block.file) + block.block)
+
+    def read_blocks(self, file: int, first: int, count: int) -> bytes:
+        """See `Content.read_blocks`."""
+        if self._files is None:
+            raise ValueError("blocks: nothing is stored")
+        return self._files.read(file, first, count)
+
+    # --- Ending ---
+
+    def finish(self) -> Path:
+        """See `Download.finish`."""
+        with self._lock:
+            if self.path is not None:
+                return self.path
+            files, area = self._files, self._area
+            if files is None or area is None or not self._stored.complete:
+                missing = "the manifest" if files is None else f"{self._stored.total - self._stored.count} blocks"
+                raise ValueError(f"not complete: {missing} missing")
+            if self.manifest is None:
+                files.stamps = _settle_blob(files)
+            else:
+                files.stamps = settle(files.directory, files.place, self.manifest)
+            area.publish(self.name)
+            # What is open stays open: a directory and a blob's file are the same under the new name.
+            files.place, files.flags = self.place, os.O_RDONLY
+            self.path = self.place
+            with suppress(StorageError, OSError):  # it is done, whatever becomes of the remains
+                self._remove_area()
+        return self.place
+
+    def discard(self) -> None:
+        """See `Download.discard`."""
+        with self._lock:
+            if self.path is None and self._area is not None:
+                if self._files is not None:
+                    self._files.close()
+                self._remove_area()
+        self.close()
+
+    def close(self) -> None:
+        """See `Content.close`. An area in which nothing was stored is removed."""
+        with self._lock:
+            if self._files is not None:
+                self._files.close()
+            if self._area is not None:
+                if self.path is None and self.manifest is None and not self._stored.count:
+                    with suppress(StorageError, OSError):
+                        self._remove_area()
+                else:
+                    self._area.close()
+                self._area = None
+            if self._journal is not None:
+                self._journal.close()
+            self._destination.close()
+
+    def _remove_area(self) -> None:
+        """Remove the area, if there is one that nobody else uses."""
+        place = self._storage.area(self.info.oid)
+        area, self._area = self._area, None
+        if area is None:
+            if self._destination.stat(os.fsencode(place.name)) is None:
+                return
+            area = Area.open(self._destination, place)
+        try:
+            area.remove()
+        finally:
+            area.close()
+
+
+def _settle_blob(files: ObjectFiles) -> array[int]:
+    # The file is opened here, if it was not, and stays open.
+    with files.use(0) as fd, reported("write", files.place):
+        os.fsync(fd)
+        found = os.fstat(fd)
+    if found.st_size != files.info.length:
+        raise changed_error(files.place)
+    return array("q", [found.st_mtime_ns])
+
+
+def _manifest_tree(raw: bytes, info: ObjectInfo) -> Tree | None:
+    """The tree of a manifest's bytes, if they are the object's."""
+    if len(raw) != info.length:
+        return None
+    builder = TreeBuilder()
+    builder.update(raw)
+    tree = Tree.from_leaves(info.length, builder.finish().hashes)
+    return tree if tree.root == info.root else None
+
+
+def _copy(blocks: BlockMap) -> BlockMap:
+    copy = BlockMap(blocks.total)
+    for first, last in blocks.spans():
+        copy.add_span(first, last)
+    return copy

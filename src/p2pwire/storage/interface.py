@@ -1,0 +1,149 @@
+"""What storage offers: content whose blocks can be read, downloads that take blocks, and places for them.
+
+All calls block and may come from any thread: adapters make them in worker threads, and the core only names them. A file
+is named by its index: 0 for a blob, the position of its entry in a manifest, `MANIFEST_FILE` for the manifest itself.
+Blocks are 16 KiB and counted from 0 in each file. Every call raises `StorageError` for what the world does, and
+`ValueError` or `IndexError` for what only a mistake of the caller can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import attrs
+
+from p2pwire.content.manifest import Manifest
+from p2pwire.content.merkle import Proved, Tree
+from p2pwire.content.objects import ObjectInfo
+from p2pwire.content.units import BlockMap
+
+if TYPE_CHECKING:
+    from p2pwire.wire.messages import Buffer
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with (bytes done, bytes in all) while content is hashed; what it raises ends the hashing and is passed on."""
+
+
+class ProvedBlock(Protocol):
+    """One block to be stored. It is proved: storage does not check it again before it is written."""
+
+    @property
+    def file(self) -> int:
+        """The file's index."""
+
+    @property
+    def block(self) -> int:
+        """The block in the file."""
+
+    @property
+    def data(self) -> Buffer:
+        """The whole block: 16384 bytes, or less for the last one of a file."""
+
+    @property
+    def proved(self) -> Proved:
+        """What the check of the block established; kept so that it can be checked again."""
+
+
+@attrs.frozen
+class BlockWrite:
+    """A `ProvedBlock` for those who have none of their own."""
+
+    file: int
+    block: int
+    data: Buffer = attrs.field(repr=False)
+    proved: Proved = attrs.field(repr=False)
+
+
+class Content(Protocol):
+    """An object of which blocks can be read."""
+
+    @property
+    def info(self) -> ObjectInfo:
+        """What the object is."""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The files; None for a blob, and while the manifest is not known."""
+
+    @property
+    def held(self) -> BlockMap:
+        """The blocks of the files that could be read when the content was opened. The caller's own, as are the trees:
+        storage does not touch them afterwards."""
+
+    @property
+    def trees(self) -> dict[int, Tree]:
+        """The hash trees by file, of files (and the manifest) with more than one block of which something is known."""
+
+    def read_blocks(self, file: int, first: int, count: int) -> bytes:
+        """Blocks `first` to `first + count - 1` of a file, one after another; the last may be short.
+
+        Only of blocks that are held. Raises `StorageError`: CHANGED or VANISHED if the file is not what it was.
+        """
+
+    def close(self) -> None:
+        """Give back descriptors and locks. A second time does nothing."""
+
+
+class Shared(Content, Protocol):
+    """Content of the user's own: complete, and outside our control."""
+
+    @property
+    def name(self) -> str | None:
+        """What the file or folder is called; None if a URI cannot say it."""
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """What lies in the folder and is not part of the object."""
+
+
+class Download(Content, Protocol):
+    """An object that is being received. `held` and `trees` tell what an earlier attempt left, checked again."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where the finished file or folder is; None until then. What was there already is finished at once."""
+
+    def put_manifest(self, raw: bytes, manifest: Manifest) -> None:
+        """Take a folder's manifest: its bytes, which hash to the object's root, and what they mean.
+
+        Blocks can be written only after it.
+        Raises `StorageError`: NAME, OVER_QUOTA or NO_SPACE if the folder cannot be stored here.
+        """
+
+    def write_blocks(self, blocks: Sequence[ProvedBlock]) -> None:
+        """Store blocks. When this returns they survive the death of the process, at any instant.
+
+        Neighbours in order are written together. Blocks that are held already are passed over.
+        After an error any number of them may be stored, and are kept; they can be written again.
+        """
+
+    def finish(self) -> Path:
+        """Let the complete file or folder appear under its name, in one step; its path.
+
+        The partial area is gone afterwards, and blocks can still be read. Raises `ValueError` if blocks are missing,
+        `StorageError` (EXISTS) if the name was taken meanwhile; then everything is kept.
+        """
+
+    def discard(self) -> None:
+        """Give up: remove all that was stored. What `finish` delivered stays."""
+
+
+class Storage(Protocol):
+    """A place for downloads."""
+
+    def open_download(self, info: ObjectInfo, name: str, progress: Progress | None = None) -> Download:
+        """Begin to receive an object that shall be called `name`, or go on where an earlier attempt ended.
+
+        `progress` is called while stored blocks are checked.
+        """
+
+
+@attrs.frozen
+class Skipped:
+    """Something in a folder that is not shared, because it is neither a file nor a directory."""
+
+    path: str
+    """Relative to the folder, with "/"."""
+    reason: str
