@@ -17,8 +17,14 @@ def prefix_name(field: Field) -> str:
     return f"{field.name}_{'count' if isinstance(field.form, Sequence) else 'length'}"
 
 
+def number_text(number: int) -> str:
+    """A number; large powers of two as such."""
+    power = number.bit_length() - 1
+    return f"2^{power}" if power >= 20 and number == 1 << power else str(number)
+
+
 def range_limit(minimum: int, maximum: int) -> str:
-    return str(minimum) if minimum == maximum else f"{minimum}..{maximum}"
+    return number_text(minimum) if minimum == maximum else f"{number_text(minimum)}..{number_text(maximum)}"
 
 
 def number_limits(number: Number) -> Iterator[str]:

@@ -1477,7 +1477,7 @@ class Object:
     kind: int
     """What the object is (ObjectKind)."""
     length: int
-    """Size of the object, in bytes (0..70368744177664)."""
+    """Size of the object, in bytes (0..2^46)."""
     root: bytes
     """Root of the object's tree; 32 zero bytes if the length is 0 (32 bytes)."""
 
@@ -1489,12 +1489,12 @@ class Object:
         except struct.error:
             raise _wrong_size("Object", len(data), handle=2, kind=1, length=8, root=32) from None
         if length > 70368744177664:
-            raise DecodeError("Object", "length", length, "0..70368744177664", 3)
+            raise DecodeError("Object", "length", length, "0..2^46", 3)
         return cls(handle, kind, length, root)
 
     def _check(self) -> None:
         if self.length > 70368744177664:
-            raise EncodeError("Object", "length", self.length, "0..70368744177664")
+            raise EncodeError("Object", "length", self.length, "0..2^46")
         if len(self.root) != 32:
             raise EncodeError("Object", "root", self.root, "32 bytes")
 
@@ -2232,7 +2232,7 @@ class ManifestHeader:
     """
 
     count: int
-    """Entries that follow (0..1048576)."""
+    """Entries that follow (0..2^20)."""
 
     @classmethod
     def decode(cls, data: Buffer) -> ManifestHeader:
@@ -2244,12 +2244,12 @@ class ManifestHeader:
         if magic != b"P2PM\x01":
             raise DecodeError("ManifestHeader", "magic", magic, "50 32 50 4D 01", 0)
         if count > 1048576:
-            raise DecodeError("ManifestHeader", "count", count, "0..1048576", 5)
+            raise DecodeError("ManifestHeader", "count", count, "0..2^20", 5)
         return cls(count)
 
     def _check(self) -> None:
         if self.count > 1048576:
-            raise EncodeError("ManifestHeader", "count", self.count, "0..1048576")
+            raise EncodeError("ManifestHeader", "count", self.count, "0..2^20")
 
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
@@ -2278,7 +2278,7 @@ class ManifestEntry:
     """Where it lies below the folder, components parted by '/' (1..1024 bytes of UTF-8, at most 32 components of 1..255
     bytes, none '.' or '..', without control bytes and backslashes)."""
     length: int
-    """Size of the file; not there for an empty directory, in bytes (0..70368744177664)."""
+    """Size of the file; not there for an empty directory, in bytes (0..2^46)."""
     root: bytes
     """Root of the file's tree; not there if the length is 0 (32 bytes)."""
 
@@ -2317,7 +2317,7 @@ class ManifestEntry:
             except struct.error:
                 raise _truncated("ManifestEntry", at, len(data), length=8) from None
             if length > 70368744177664:
-                raise DecodeError("ManifestEntry", "length", length, "0..70368744177664", at)
+                raise DecodeError("ManifestEntry", "length", length, "0..2^46", at)
             at += 8
         root = bytes(32)
         if length != 0:
@@ -2361,7 +2361,7 @@ class ManifestEntry:
                 raise EncodeError("ManifestEntry", "length", self.length, "0 if type is 2")
         else:
             if self.length > 70368744177664:
-                raise EncodeError("ManifestEntry", "length", self.length, "0..70368744177664")
+                raise EncodeError("ManifestEntry", "length", self.length, "0..2^46")
             try:
                 parts.append(_MANIFEST_ENTRY_LENGTH.pack(self.length))
             except struct.error:
