@@ -513,7 +513,7 @@ MAX_PING_INTERVAL: Final = 60.0
 """seconds without a complete record after which a PING is sent, at most; else a third of the idle time."""
 
 REQUEST_TIMEOUT: Final = 30.0
-"""seconds without a record or REJECT while a request is open."""
+"""seconds without DATA or REJECT while a request is open."""
 
 SNUB_TIMEOUTS: Final = 3
 """request timeouts after which a peer is snubbed."""
