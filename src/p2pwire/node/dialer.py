@@ -360,10 +360,11 @@ class Dialer:
     # --- A candidate's place ----------------------------------------------------------------------------------------
 
     def _settle_topic(self, topic: bytes, now: float) -> None:
-        named = [
-            candidate for known in self._book if topic in known.topics for candidate in self._standing(known.identity)
-        ]
-        for candidate in dict.fromkeys([*named, *self._given.values()]):
+        candidates = dict.fromkeys(self._given.values())
+        for known in self._book:
+            if topic in known.topics:
+                candidates.update(dict.fromkeys(self._standing(known.identity)))
+        for candidate in candidates:
             self._settle(candidate, now)
 
     def _settle(self, candidate: Candidate, now: float) -> None:

@@ -13,7 +13,8 @@ from p2pwire.connection.commands import SharePeers
 from p2pwire.crypto.record import verify_record
 from p2pwire.node.address import Endpoint, Scope
 from p2pwire.node.bans import Bans
-from p2pwire.node.dialer import Dialer, DialFailure, DialLimits, DialTarget
+from p2pwire.node.dialer import Dialer, DialFailure, DialLimits
+from p2pwire.node.dialqueue import DialTarget
 from p2pwire.node.exchange import Exchange, ExchangeLimits, ExchangeLink, Received
 from p2pwire.node.peerbook import Origin, PeerBook
 from p2pwire.wire.messages import PeerRecord, SharedRecord
@@ -148,7 +149,7 @@ class Discovery:
         self.exchange.ask(link, topic, count)
 
     def due(self, now: float) -> list[ExchangeLink]:
-        """Links on which to ask `next_peers`, until None, as soon as PEERS may be produced there. Each is named once."""
+        """Links on which to ask `next_peers`, until None, as soon as PEERS may be produced there. Each comes once."""
         return self.exchange.due(now)
 
     def next_peers(self, link: ExchangeLink, now: float, unix_time: float) -> SharePeers | None:
