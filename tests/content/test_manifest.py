@@ -207,12 +207,10 @@ def test_each_rule_broken_once(field: str, data: bytes) -> None:
 
 
 def test_errors_name_entry_place_value_and_rule() -> None:
-    with pytest.raises(
-        ManifestError, match=r"^entry 1 path at byte 24 is 'a/\.\./b': must be .*none '\.' or"
-    ) as caught:
+    with pytest.raises(ManifestError, match=r"^entry 1 path at byte 24 is 'a/\.\./b': must be .*\.\.") as caught:
         Manifest.decode(raw(item(b"\x20"), item(b"a/../b")))
     assert (caught.value.value, caught.value.offset) == ("a/../b", 24)
-    with pytest.raises(ManifestError, match=f"^count at byte 5 is 4294967295: must be 0..{MAX_MANIFEST_ENTRIES}"):
+    with pytest.raises(ManifestError, match=r"^count at byte 5 is 4294967295: must be 0\.\."):
         Manifest.decode(raw(count=2**32 - 1))
 
 

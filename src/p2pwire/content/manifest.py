@@ -156,8 +156,9 @@ class ManifestReader:
     def feed(self, data: Buffer) -> None:
         """Take the next bytes. Raises `ManifestError`."""
         if self._error is None:
-            self._data += data
             try:
+                self._check_size(len(self._data) + len(data))
+                self._data += data
                 self._read()
             except ManifestError as error:
                 self._error = error
@@ -172,9 +173,11 @@ class ManifestReader:
             raise ManifestError("length", len(self._data), f"ends before {missing} came", self._at)
         return Manifest(memoryview(self._data).toreadonly(), self._offsets, Layout(self._firsts))
 
+    def _check_size(self, size: int) -> None:
+        if size > MAX_MANIFEST_LENGTH:
+            raise ManifestError("length", size, f"at most {MAX_MANIFEST_LENGTH} bytes", MAX_MANIFEST_LENGTH)
+
     def _read(self) -> None:
-        if len(self._data) > MAX_MANIFEST_LENGTH:
-            raise ManifestError("length", len(self._data), f"at most {MAX_MANIFEST_LENGTH} bytes", MAX_MANIFEST_LENGTH)
         if self._count is None:
             self._read_header()
         if self._count is not None:

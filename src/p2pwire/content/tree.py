@@ -14,7 +14,7 @@ zero bytes, which no SHA-256 ever is; padding at level 0 has that value too, and
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Self
 
@@ -49,7 +49,7 @@ class UnknownNodeError(LookupError):
 class Tree:
     """The known nodes of the tree of one file of at least one byte."""
 
-    __slots__ = ("_changed", "_pages", "blocks", "height", "length", "root")
+    __slots__ = ("_pages", "blocks", "height", "length", "root")
 
     def __init__(self, length: int, root: bytes) -> None:
         """A tree of which only the root is known. Raises `ValueError` for an empty or impossible file."""
@@ -63,7 +63,6 @@ class Tree:
         self.blocks = block_count(length)
         self.height = tree_height(length)
         self._pages: dict[int, bytearray] = {}  # by tier << 32 | number
-        self._changed: set[int] = set()
 
     @classmethod
     def from_leaves(cls, length: int, leaves: Buffer) -> Self:
@@ -81,7 +80,6 @@ class Tree:
             root = rows[-1]
         tree = cls(length, root)
         tree._pages = pages
-        tree._changed = set(pages)
         return tree
 
     def __repr__(self) -> str:
@@ -132,36 +130,12 @@ class Tree:
                 key, slot = _above(key)
                 page = None
             if page is None:
-                page = self._page(key)
+                page = self._pages.get(key)
+                if page is None:
+                    page = self._pages[key] = bytearray(_PAGE_SIZE)
             pair = slot >> 1
             page[pair * 64 : pair * 64 + 64] = sibling + node if slot & 1 else node + sibling
             slot = pair
-
-    def prove(self, block: int, leaf: bytes, siblings: Sequence[bytes]) -> bool:
-        """Keep the nodes of a saved proof if, checked anew, it leads to the root; say whether it does.
-
-        Without siblings, or with those of a later block of an answer, it must lead to a node that is known already.
-        """
-        count = len(siblings)
-        if not 0 <= block < self.blocks or count > self.height:
-            return False
-        ancestors = []
-        node = leaf
-        for level, sibling in enumerate(siblings):
-            ancestors.append(node)
-            node = sha256(sibling + node if block >> level & 1 else node + sibling).digest()
-        if node != (self.root if count == self.height else self._node(count, block >> count)):
-            return False
-        self.add(block, ancestors, siblings)
-        return True
-
-    def _page(self, key: int) -> bytearray:
-        """The page to be changed."""
-        self._changed.add(key)
-        page = self._pages.get(key)
-        if page is None:
-            page = self._pages[key] = bytearray(_PAGE_SIZE)
-        return page
 
     def _node(self, level: int, index: int) -> bytes:
         """One node below the root; `_UNKNOWN` if it is."""
@@ -180,22 +154,12 @@ class Tree:
 
     def dump(self) -> bytes:
         """All that is known, for `load`: about 33 bytes per block where all blocks are known."""
-        self._changed.clear()
-        return self._records(self._pages)
-
-    def dump_changes(self) -> bytes:
-        """What became known since the last dump, for `load` after it: dumps may be appended to each other."""
-        changed = self._changed
-        self._changed = set()
-        return self._records(changed)
-
-    def _records(self, keys: Iterable[int]) -> bytes:
         # From the top, so that what is left of a torn dump still leads to the root.
-        return b"".join([_record(key, self._pages[key]) for key in sorted(keys, reverse=True)])
+        return b"".join([_record(key, self._pages[key]) for key in sorted(self._pages, reverse=True)])
 
     @classmethod
     def load(cls, length: int, root: bytes, dump: Buffer) -> Self:
-        """The tree of which dumps were kept, one after another.
+        """The tree whose `dump` this is; dumps of several trees of the file, one after another, add up.
 
         Each node is proved anew against the root. Damage and torn ends only lose nodes, and those below them.
         """
