@@ -1,0 +1,104 @@
+"""The group of commands, and how each of them ends: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Final, NoReturn
+
+import click
+
+from p2pwire.cli import INTERRUPTED
+from p2pwire.cli.errors import CommandError, failure_of
+from p2pwire.cli.identity import identity
+from p2pwire.cli.objects import id_, verify
+from p2pwire.cli.output import write_event
+from p2pwire.cli.text import printable
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+
+
+class Program(click.Group):
+    """A group whose every end is an exit code and, unless all is well, one sentence on standard error."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run one command and exit; see click."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        as_json = "--json" in _options(arguments)
+        try:
+            extra["windows_expand_args"] = windows_expand_args
+            code = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra) or 0
+            sys.stdout.flush()
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx is not None else self.name
+            _report(as_json, "usage", f"{where}: {error.format_message().rstrip('.')}", f"{where} -h explains")
+            code = WRONG_USAGE
+        except click.ClickException as error:
+            _report(as_json, "failed", f"{self.name}: {error.format_message()}")
+            code = FAILED
+        except (click.Abort, KeyboardInterrupt):
+            _report(as_json, "interrupted", f"{self.name}: interrupted")
+            code = INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read the output has had enough; nothing may complain when the interpreter flushes it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = FAILED
+        except Exception as error:
+            failure = failure_of(error) or _mistake(error, "-v" in _options(arguments))
+            _report(as_json, failure.code, f"{self.name}: {failure.message}")
+            code = FAILED
+        sys.exit(code)
+
+
+def _options(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments before "--", after which nothing is an option."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def _report(as_json: bool, code: str, message: str, hint: str = "") -> None:
+    """Say why it ended: to a person in any case, to a program too if it listens."""
+    if as_json:
+        write_event("error", code=code, message=printable(message))
+    text = printable(" ".join(message.split()))
+    print(f"{text} ({hint})" if hint else text, file=sys.stderr)
+
+
+def _mistake(error: Exception, verbose: bool) -> CommandError:
+    """What to say of a mistake in this program."""
+    if verbose:
+        traceback.print_exception(error)
+    hint = "" if verbose else "; -v shows where"
+    return CommandError("internal", f"this is a mistake in p2pwire itself: {type(error).__name__}: {error}{hint}")
+
+
+@click.group(
+    name="p2pwire", cls=Program, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(version("p2pwire"), "--version", prog_name="p2pwire", message="%(prog)s %(version)s")
+def p2pwire() -> None:
+    """Share files and folders between peers, verified to the byte.
+
+    \b
+        p2pwire demo                 three peers on this machine, one folder
+        p2pwire share PATH           share a file or folder, and print its URI
+        p2pwire get URI -o DIR       get what a URI names
+
+    Every command takes --json: one object a line on standard output. Exit codes: 0 done, 1 failed, 2 wrong usage,
+    130 interrupted; after an interruption the same command goes on where it was.
+    """
+
+
+for _command in (id_, verify, identity):
+    p2pwire.add_command(_command)

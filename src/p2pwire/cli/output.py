@@ -1,0 +1,220 @@
+"""What a command says while it works: lines and bars for people, one JSON object a line for programs.
+
+For programs every object has `event`: `listening` {address, id, uri}, `peer` {id, address, learned_from},
+`progress` {done, total}, `complete` {path, bytes, seconds, sources}, `error` {code, message}. Everything goes to
+standard output but errors and notices for people, which go to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from p2pwire.cli.text import printable, rate_text, short_id, size_text, time_text
+
+EVENT_INTERVAL: Final = 0.2
+"""seconds between two progress events for a program: enough for a smooth bar, few enough to read through a pipe."""
+
+LINE_INTERVAL: Final = 2.0
+"""seconds between two lines of progress in a pipe or a log."""
+
+
+class Output(ABC):
+    """Where a command reports to."""
+
+    @abstractmethod
+    def result(self, lines: list[str], fields: Mapping[str, object]) -> None:
+        """What the user asked for: some lines of text, or one object."""
+
+    @abstractmethod
+    def listening(self, address: str, peer: str, uri: str, *, what: str, name: str | None = None) -> None:
+        """Others can connect now. `what` describes the object to people; `name` names the peer among several."""
+
+    @abstractmethod
+    def peer(self, peer: str, address: str | None, learned_from: str | None, agent: str) -> None:
+        """A link to an authenticated peer is open; `learned_from` is the identity of the one who named it."""
+
+    @abstractmethod
+    def complete(self, path: str, size: int, seconds: float, sources: Mapping[str, int]) -> None:
+        """Everything is verified and under its name."""
+
+    @abstractmethod
+    def say(self, text: str) -> None:
+        """A line of the story, for people only."""
+
+    @abstractmethod
+    def detail(self, text: str) -> None:
+        """A line of the story that only --verbose shows."""
+
+    def notice(self, text: str) -> None:
+        """Something that the user may want to mend while the command goes on."""
+        print(f"p2pwire: {printable(text)}", file=sys.stderr, flush=True)
+
+    @abstractmethod
+    def meter(self, label: str, *, events: bool = True) -> AbstractContextManager[Meter]:
+        """A measure of progress, shown as long as the block lasts; without `events` to people only."""
+
+
+class Meter:
+    """Shows how far something has come; this one shows nothing."""
+
+    def show(self, done: int, total: int, note: str = "") -> None:
+        """`done` of `total` bytes; `note` is a word or two about how."""
+
+
+class JsonOutput(Output):
+    """For programs."""
+
+    def result(self, lines: list[str], fields: Mapping[str, object]) -> None:
+        write_json(fields)
+
+    def listening(self, address: str, peer: str, uri: str, *, what: str, name: str | None = None) -> None:
+        write_event("listening", address=address, id=peer, uri=uri, **({"name": name} if name is not None else {}))
+
+    def peer(self, peer: str, address: str | None, learned_from: str | None, agent: str) -> None:
+        write_event("peer", id=peer, address=address, learned_from=learned_from)
+
+    def complete(self, path: str, size: int, seconds: float, sources: Mapping[str, int]) -> None:
+        write_event("complete", path=path, bytes=size, seconds=round(seconds, 3), sources=dict(sources))
+
+    def say(self, text: str) -> None:
+        pass
+
+    def detail(self, text: str) -> None:
+        pass
+
+    @contextmanager
+    def meter(self, label: str, *, events: bool = True) -> Iterator[Meter]:
+        """See `Output`."""
+        yield _EventMeter() if events else Meter()
+
+
+def write_event(event: str, **fields: object) -> None:
+    """One event for programs."""
+    write_json({"event": event, **fields})
+
+
+def write_json(fields: Mapping[str, object]) -> None:
+    """One object on a line of its own, there at once."""
+    print(json.dumps(fields), flush=True)
+
+
+class _EventMeter(Meter):
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None
+        self._due = 0.0
+
+    def show(self, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if (done, total) != self._last and (now >= self._due or done == total):
+            self._last, self._due = (done, total), now + EVENT_INTERVAL
+            write_event("progress", done=done, total=total)
+
+
+class TextOutput(Output):
+    """For people: a bar on a terminal, plain lines elsewhere; NO_COLOR is honoured."""
+
+    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+        self._quiet = quiet
+        self._verbose = verbose
+        self._terminal = sys.stdout.isatty()
+        # The environment may ask for colours in a log; nothing else of a terminal belongs there.
+        self._console = Console(force_terminal=self._terminal, highlight=False, markup=False, emoji=False)
+
+    def result(self, lines: list[str], fields: Mapping[str, object]) -> None:
+        for line in lines:
+            self._line(line)
+
+    def listening(self, address: str, peer: str, uri: str, *, what: str, name: str | None = None) -> None:
+        who = f"{name} ({short_id(peer)})" if name is not None else f"peer {short_id(peer)}"
+        self.say(f"{who} shares {what} at {address}")
+        if name is None:
+            self._line(uri)
+
+    def peer(self, peer: str, address: str | None, learned_from: str | None, agent: str) -> None:
+        where = f" at {address}" if address is not None else ""
+        through = f", learned from {short_id(learned_from)}" if learned_from is not None else ""
+        program = f" ({agent})" if self._verbose and agent else ""
+        self.say(f"met {short_id(peer)}{where}{through}{program}")
+
+    def complete(self, path: str, size: int, seconds: float, sources: Mapping[str, int]) -> None:
+        self.say(f"{size_text(size)} verified in {time_text(seconds)} ({rate_text(size, seconds)})")
+        for peer, part in sorted(sources.items(), key=lambda row: -row[1]):
+            self.say(f"  {size_text(part)} from {short_id(peer)}")
+        self._line(path)
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            self._line(text)
+
+    def detail(self, text: str) -> None:
+        if self._verbose:
+            self.say(text)
+
+    @contextmanager
+    def meter(self, label: str, *, events: bool = True) -> Iterator[Meter]:
+        """See `Output`."""
+        if self._quiet:
+            yield Meter()
+        elif self._terminal:
+            with Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=None),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[amount]}", markup=False),
+                console=self._console,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+                expand=True,
+            ) as progress:
+                yield _Bar(progress, label)
+        else:
+            yield _Lines(self, label)
+
+    def _line(self, text: str) -> None:
+        # A URI or path is not broken: whoever copies it gets all of it.
+        self._console.print(printable(text), soft_wrap=True)
+        if not self._terminal:
+            sys.stdout.flush()
+
+
+class _Bar(Meter):
+    """A bar at the bottom of a terminal; lines appear above it."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(printable(label), total=None, amount="")
+
+    def show(self, done: int, total: int, note: str = "") -> None:
+        amount = f"{size_text(done)} of {size_text(total)}" + (f", {note}" if note else "")
+        # An empty object is complete from the start; a bar of zero would pulse.
+        self._progress.update(self._task, completed=done if total else 1, total=total or 1, amount=printable(amount))
+
+
+class _Lines(Meter):
+    """A line now and then."""
+
+    def __init__(self, output: TextOutput, label: str) -> None:
+        self._output = output
+        self._label = label
+        self._due = time.monotonic() + LINE_INTERVAL
+        self._begun = False
+
+    def show(self, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if now < self._due and not (self._begun and done == total):
+            return
+        self._begun = done < total
+        self._due = now + LINE_INTERVAL
+        percent = f" ({done * 100 // total} %)" if total else ""
+        rest = f", {note}" if note else ""
+        self._output.say(f"{self._label}: {size_text(done)} of {size_text(total)}{percent}{rest}")
