@@ -221,7 +221,7 @@ class InitiatorPreamble:
     suites: tuple[int, ...]
     """Suites offered in order of preference, GREASE among them (1..16 elements, without duplicates)."""
     key_suite: int
-    """The suite that message 1 is made for (no GREASE value)."""
+    """The suite that message 1 is made for (Suite; no GREASE value)."""
     parameters: tuple[Parameter, ...]
     """Parameters (0..256 elements, ascending and unique by tag)."""
 
@@ -330,9 +330,9 @@ class ResponderPreamble:
     KIND: ClassVar[int] = 0x02
 
     version: int
-    """The highest common version (no GREASE value)."""
+    """The highest common version (Version; no GREASE value)."""
     suite: int
-    """The first suite of the initiator's list that the responder has (no GREASE value)."""
+    """The first suite of the initiator's list that the responder has (Suite; no GREASE value)."""
     parameters: tuple[Parameter, ...]
     """Parameters (0..256 elements, ascending and unique by tag)."""
 

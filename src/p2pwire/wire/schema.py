@@ -115,6 +115,8 @@ PARAMETER: Final = Message(
 _PARAMETERS: Final = "parameters" / Checked(UntilEnd(PARAMETER, _MAX_PARAMETERS), AscendingKey("tag"))
 _VERSIONS: Final = "versions" / Checked(Counted(u8, Checked(u16, Named(Version)), 1, MAX_OFFERED), Unique())
 _SUITES: Final = "suites" / Checked(Counted(u8, Checked(u16, Named(Suite)), 1, MAX_OFFERED), Unique())
+_SELECTED_VERSION: Final = Checked(Checked(u16, Named(Version)), NotGrease())
+_SELECTED_SUITE: Final = Checked(Checked(u16, Named(Suite)), NotGrease())
 _PREAMBLE: Final = "VN-007"
 
 PREAMBLE_HEADER: Final = Message(
@@ -133,7 +135,7 @@ INITIATOR_PREAMBLE: Final = Message(
     "What the initiator can speak.",
     _VERSIONS * Doc("versions offered, GREASE among them", requirement="VN-008"),
     _SUITES * Doc("suites offered in order of preference, GREASE among them", requirement="VN-008"),
-    "key_suite" / Checked(u16, NotGrease()) * Doc("the suite that message 1 is made for", requirement="VN-024"),
+    "key_suite" / _SELECTED_SUITE * Doc("the suite that message 1 is made for", requirement="VN-024"),
     _PARAMETERS * Doc("parameters", requirement="VN-010"),
     rules=(MemberOf("key_suite", "suites"),),
     minimum=MIN_PREAMBLE_BODY,
@@ -144,9 +146,9 @@ INITIATOR_PREAMBLE: Final = Message(
 RESPONDER_PREAMBLE: Final = Message(
     "ResponderPreamble",
     "What the responder selected.",
-    "version" / Checked(u16, NotGrease()) * Doc("the highest common version", requirement="VN-037"),
+    "version" / _SELECTED_VERSION * Doc("the highest common version", requirement="VN-037"),
     "suite"
-    / Checked(u16, NotGrease())
+    / _SELECTED_SUITE
     * Doc("the first suite of the initiator's list that the responder has", requirement="VN-038"),
     _PARAMETERS * Doc("parameters", requirement="VN-010"),
     minimum=MIN_PREAMBLE_BODY,
