@@ -1,0 +1,350 @@
+"""A peer under asyncio or trio."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from math import inf
+from types import TracebackType
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+from anyio.abc import ByteStream, TaskGroup, TaskStatus
+
+from p2pwire.adapters.anyio.carriers import Carrier, SocketCarrier, StreamCarrier
+from p2pwire.adapters.anyio.fetch import Events, Fetch
+from p2pwire.adapters.anyio.flow import LEAVE_TIME, Flow, Wake
+from p2pwire.adapters.disk import WORKERS, Ending, Work
+from p2pwire.adapters.engine import Engine, NodeTraffic
+from p2pwire.adapters.places import Destination, PeerAddress, host_and_port, literal, parse_uri, storage_at
+from p2pwire.adapters.sockets import (
+    ACCEPT_PAUSE,
+    ANY_HOST,
+    READ_SIZE,
+    begin_connect,
+    endpoint_of,
+    finish_connect,
+    listening_sockets,
+    tune,
+)
+from p2pwire.connection.config import Role
+from p2pwire.content.uri import Uri
+from p2pwire.crypto.identity import Identity
+from p2pwire.node.actions import Dial
+from p2pwire.node.address import Endpoint
+from p2pwire.node.node import NodeConfig, PeerInfo
+from p2pwire.storage.interface import Shared, Storage
+from p2pwire.storage.scan import scan
+from p2pwire.wire.registry import HANDSHAKE_TIMEOUT
+
+
+class Peer:
+    """One peer: listens, shares, fetches. To be used as `async with Peer() as peer`.
+
+    `identity` None: a new one, for as long as the peer lives. `storage`: where fetches go that name no destination.
+    Leaving the block says SHUTDOWN to all links and finishes the disk work in hand; unfinished fetches stay on the disk.
+    """
+
+    def __init__(
+        self, identity: Identity | None = None, storage: Storage | None = None, *, config: NodeConfig | None = None
+    ) -> None:
+        self._given = identity, config
+        self._storage = storage
+        self._life: AbstractAsyncContextManager[None] | None = None
+
+    async def __aenter__(self) -> Peer:
+        identity, config = self._given
+        outside = _Outside()
+        self._outside = outside
+        self._engine = outside.engine = Engine(identity, config, outside)
+        self._life = outside.living()
+        await self._life.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._life is not None
+        return await self._life.__aexit__(kind, error, trace)
+
+    @property
+    def identity(self) -> Identity:
+        """Who this peer is."""
+        return self._engine.identity
+
+    async def listen(self, host: str | None = None, port: int = 0) -> list[Endpoint]:
+        """Accept links at all addresses of a host (None: of this machine, IPv4 and IPv6), on one port (0: a free one).
+
+        Returns the addresses with the port. Raises OSError.
+        """
+        if host is None:
+            addresses: Iterable[str] = ANY_HOST
+        elif literal(host, port) is not None:
+            addresses = [host]
+        else:
+            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
+        sockets = listening_sockets(addresses, port)
+        bound = [endpoint for sock in sockets if (endpoint := endpoint_of(sock.getsockname())) is not None]
+        for sock in sockets:
+            self._outside.doors.start_soon(self._outside.accept_from, sock)
+        self._engine.listening(bound)
+        return bound
+
+    async def share(
+        self, content: str | os.PathLike[str] | Shared, progress: Callable[[int, int], None] | None = None
+    ) -> Uri:
+        """Hash and serve a file or folder, or content that is hashed; its URI, with the addresses that are listened on.
+
+        `progress` is called in a worker thread with the bytes hashed and the bytes in all. Raises StorageError.
+        """
+        if isinstance(content, str | os.PathLike):
+            content = await anyio.to_thread.run_sync(_scan, content, progress)
+        return self._engine.share(content)
+
+    def fetch(
+        self,
+        uri: Uri | str,
+        destination: Destination | None = None,
+        peers: Iterable[PeerAddress] = (),
+        *,
+        sequential: bool = False,
+    ) -> Fetch:
+        """Begin to fetch what a URI names into a directory, from the peers that it and `peers` name, and those they know.
+
+        Raises UriError; ValueError for a wrong address, or if the object is shared or fetched here already.
+        """
+        addresses = [host_and_port(peer) for peer in peers]
+        fetch = Fetch(self._engine, parse_uri(uri), storage_at(destination, self._storage), sequential=sequential)
+        for host, port in addresses:
+            self._outside.doors.start_soon(self._add_peer, fetch, host, port)
+        return fetch
+
+    async def _add_peer(self, fetch: Fetch, host: str, port: int) -> None:
+        endpoints = [literal(host, port)]
+        if None in endpoints:
+            try:
+                found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except OSError as error:
+                self._engine.cannot_resolve(host, error.strerror or str(error))
+                return
+            endpoints = [endpoint_of(entry[4]) for entry in found]
+        # The node dials several at once, whatever their family: happy eyeballs.
+        self._engine.add_peers(fetch.transfer, [endpoint for endpoint in endpoints if endpoint is not None])
+
+    def forget(self, uri: Uri | str) -> None:
+        """Stop to share or fetch an object; what is on the disk stays."""
+        self._engine.forget(parse_uri(uri).oid)
+
+    async def attach(self, stream: ByteStream, *, initiator: bool) -> int:
+        """Make a byte stream of the caller's own a link of this peer, over which everything is exchanged; its number.
+
+        The stream is closed when the link ends.
+        """
+        await anyio.lowlevel.checkpoint()
+        traffic = self._engine.attached(Role.INITIATOR if initiator else Role.RESPONDER)
+        self._outside.begin(StreamCarrier(stream), traffic)
+        return traffic.link
+
+    def peers(self) -> list[PeerInfo]:
+        """The open links."""
+        return self._engine.peers()
+
+    def events(self) -> Events:
+        """What happens from now on: who came and went, who was learned from whom, what became known and complete."""
+        events = Events()
+        self._engine.tell(events)
+        return events
+
+    async def aclose(self) -> None:
+        """Leave in order, now; what is called afterwards has no effect on anybody else."""
+        await self._outside.leave()
+
+
+class _Outside:
+    """The engine's hands: sockets, tasks, worker threads, the clock."""
+
+    engine: Engine
+    _links: TaskGroup
+    """Links and disk work, which live until they are done."""
+    doors: TaskGroup
+    """What brings new links: listening, dialling, looking up names."""
+
+    def __init__(self) -> None:
+        self._flows: dict[int, Flow] = {}
+        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._limiter = anyio.CapacityLimiter(WORKERS)
+        self._at_work = 0
+        self._ended = Wake()
+        self._alarm = Wake()
+        self._when: float | None = None
+        self._leaving = False
+        self._gone = anyio.Event()
+
+    # --- life and death ---
+
+    @asynccontextmanager
+    async def living(self) -> AsyncIterator[None]:
+        """Everything happens within this."""
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+            scope = await group.start(self._live)
+            try:
+                yield
+            except Exception as error:
+                # Raised after the group, which would wrap it.
+                failure = error
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self.leave()
+                scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _live(self, *, task_status: TaskStatus[anyio.CancelScope]) -> None:
+        # Shielded: a program that is being cancelled still says goodbye, and finishes what it writes.
+        with anyio.CancelScope(shield=True) as scope:
+            async with anyio.create_task_group() as self._links, anyio.create_task_group() as self.doors:
+                self.doors.start_soon(self._keep_time)
+                task_status.started(scope)
+
+    async def leave(self) -> None:
+        """Close links and stores in order."""
+        if self._leaving:
+            await self._gone.wait()
+            return
+        self._leaving = True
+        self.engine.close_links()
+        with anyio.move_on_after(LEAVE_TIME):
+            while self._flows:
+                await self._ended.wait()
+        self.doors.cancel_scope.cancel()
+        for flow in list(self._flows.values()):
+            flow.abort()
+        self.engine.close_stores()
+        while self._at_work or self._flows:
+            await self._ended.wait()
+        self._gone.set()
+
+    # --- doors ---
+
+    async def accept_from(self, listener: socket.socket) -> None:
+        """Accept until cancelled."""
+        with listener:
+            while True:
+                try:
+                    sock, name = listener.accept()
+                except BlockingIOError:
+                    await anyio.wait_readable(listener)
+                except OSError:
+                    # The newcomer is gone again, or there is no room for it: for the others it goes on.
+                    await anyio.sleep(ACCEPT_PAUSE)
+                else:
+                    self._welcome(sock, endpoint_of(name))
+
+    def _welcome(self, sock: socket.socket, remote: Endpoint | None) -> None:
+        traffic = self.engine.accepted(remote, endpoint_of(sock.getsockname()))
+        if traffic is None:
+            sock.close()
+        else:
+            self.begin(SocketCarrier(tune(sock), self._buffer), traffic)
+
+    def dial(self, dial: Dial) -> None:
+        """See `Outside`."""
+        self.doors.start_soon(self._dial, dial)
+
+    async def _dial(self, dial: Dial) -> None:
+        try:
+            with anyio.fail_after(HANDSHAKE_TIMEOUT):
+                sock = await _connect(dial.endpoint)
+        except OSError as error:
+            self.engine.dial_failed(dial, error)
+        else:
+            traffic = self.engine.dialled(dial, endpoint_of(sock.getsockname()))
+            self.begin(SocketCarrier(sock, self._buffer), traffic)
+
+    # --- links ---
+
+    def begin(self, carrier: Carrier, traffic: NodeTraffic) -> None:
+        """Let a link's bytes flow."""
+        flow = self._flows[traffic.link] = Flow(carrier, traffic)
+        self._links.start_soon(self._carry, traffic.link, flow)
+        self.engine.pump()
+
+    async def _carry(self, link: int, flow: Flow) -> None:
+        try:
+            await flow.run()
+        finally:
+            del self._flows[link]
+            self._ended.set()
+
+    def transmit(self, link: int) -> None:
+        """See `Outside`."""
+        if link in self._flows:
+            self._flows[link].transmit()
+
+    def resume_reading(self, link: int) -> None:
+        """See `Outside`."""
+        if link in self._flows:
+            self._flows[link].resume_reading()
+
+    def hang_up(self, link: int) -> None:
+        """See `Outside`."""
+        if link in self._flows:
+            self._flows[link].hang_up()
+
+    # --- workers and time ---
+
+    def run_in_worker(self, work: Work, ending: Ending) -> None:
+        """See `Outside`."""
+        self._at_work += 1
+        self._links.start_soon(self._work, work, ending)
+
+    async def _work(self, work: Work, ending: Ending) -> None:
+        try:
+            result, failure = await anyio.to_thread.run_sync(work, limiter=self._limiter), None
+        except Exception as error:
+            result, failure = None, error
+        self._at_work -= 1
+        self._ended.set()
+        ending(result, failure)
+
+    def now(self) -> float:
+        """See `Outside`."""
+        return anyio.current_time()
+
+    def wake_at(self, when: float | None) -> None:
+        """See `Outside`."""
+        if when is not None and (self._when is None or when < self._when):
+            self._alarm.set()
+        self._when = when
+
+    async def _keep_time(self) -> None:
+        while True:
+            await self._alarm.wait(inf if self._when is None else self._when)
+            if self._when is not None and self._when <= anyio.current_time():
+                self.engine.on_time()
+
+
+def _scan(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None) -> Shared:
+    def hashed(done: int, total: int) -> None:
+        anyio.from_thread.check_cancelled()
+        if progress is not None:
+            progress(done, total)
+
+    return scan(path, hashed)
+
+
+async def _connect(endpoint: Endpoint) -> socket.socket:
+    sock = begin_connect(endpoint)
+    try:
+        await anyio.wait_writable(sock)
+        finish_connect(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

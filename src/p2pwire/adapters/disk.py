@@ -1,0 +1,118 @@
+"""Disk work: what the node asks for in terms of topics, done on storage, in worker threads, in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, TypeAlias, TypeVar
+
+import attrs
+
+from p2pwire.node.actions import (
+    DiskAction,
+    FinishDownload,
+    OpenDownload,
+    ReadBlocks,
+    Restored,
+    StoreManifest,
+    WriteBlocks,
+)
+from p2pwire.storage.interface import Content, Download, Storage
+
+_Part = TypeVar("_Part")
+Work: TypeAlias = Callable[[], object]
+Ending: TypeAlias = Callable[[object, Exception | None], None]
+"""Takes the result, or the error."""
+RunInWorker: TypeAlias = Callable[[Work, Ending], None]
+"""Runs work in a worker thread, and then calls the ending where the node lives. Returns at once."""
+
+WORKERS: Final = 4
+"""Threads for disk work: several contents are read and written at a time, but few, because a disk has one arm."""
+
+
+@attrs.define(eq=False)
+class Line:
+    """The disk work of one content, in order. What gathers during one visit of a worker is done in the next."""
+
+    _run: RunInWorker
+    _waiting: deque[tuple[Work, Ending]] = attrs.field(factory=deque)
+    _busy: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being done."""
+        return not self._busy
+
+    def submit(self, work: Work, ending: Ending) -> None:
+        """Do this work after all that was submitted before."""
+        self._waiting.append((work, ending))
+        if not self._busy:
+            self._visit()
+
+    def _visit(self) -> None:
+        self._busy = True
+        taken = list(self._waiting)
+        self._waiting.clear()
+        outcomes: list[tuple[object, Exception | None]] = []
+
+        def work() -> None:
+            outcomes.extend(_outcome(piece) for piece, _ in taken)
+
+        def end(result: object, error: Exception | None) -> None:
+            for (_, ending), outcome in zip(taken, outcomes, strict=True):
+                ending(*outcome)
+            self._busy = False
+            if self._waiting:
+                self._visit()
+
+        self._run(work, end)
+
+
+def _outcome(work: Work) -> tuple[object, Exception | None]:
+    try:
+        return work(), None
+    except Exception as error:
+        return None, error
+
+
+@attrs.define(eq=False)
+class Store:
+    """Where the blocks of one topic are: content of the user's own, or a download. For one worker at a time."""
+
+    line: Line
+    content: Content | None = None
+    """What blocks are read from."""
+    place: Storage | None = None
+    """For a download: where it goes."""
+    name: str = ""
+    """For a download: how it shall be called."""
+    _download: Download | None = None
+
+    def work(self, action: DiskAction) -> object:
+        """Do what an action says; its answer, except that of `FinishDownload`, which is a path."""
+        match action:
+            case ReadBlocks():
+                return self._opened(self.content).read_blocks(action.file, action.block, action.count)
+            case WriteBlocks():
+                self._opened(self._download).write_blocks(action.blocks)
+            case OpenDownload():
+                self._download = self._opened(self.place).open_download(action.info, self.name)
+                self.content = self._download
+                return Restored(self._download.manifest, self._download.held, self._download.trees)
+            case StoreManifest():
+                self._opened(self._download).put_manifest(action.raw, action.manifest)
+            case FinishDownload():
+                return self._opened(self._download).finish()
+        return None
+
+    def close(self) -> None:
+        """Give back what the content holds."""
+        if self.content is not None:
+            self.content.close()
+        self.content = self._download = None
+
+    @staticmethod
+    def _opened(part: _Part | None) -> _Part:
+        if part is None:
+            raise ValueError("the store is closed")
+        return part

@@ -1,0 +1,290 @@
+"""What both adapters do around a `Node`, without waiting or sockets: actions, disk work, fetches, the story."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from time import time as unix_time
+from typing import Final, Protocol
+from weakref import WeakSet
+
+import attrs
+
+from p2pwire.adapters.disk import Ending, Line, Store, Work
+from p2pwire.adapters.sockets import reachable_endpoints
+from p2pwire.adapters.story import Story
+from p2pwire.adapters.transfer import FetchCancelledError, Fetched, Transfer
+from p2pwire.connection.config import Role
+from p2pwire.content.objects import topic_of
+from p2pwire.content.uri import Uri, encode_base32
+from p2pwire.crypto.identity import Identity
+from p2pwire.node.actions import Dial, DiskAction, FinishDownload, HangUp, ResumeReading, Transmit
+from p2pwire.node.address import Endpoint
+from p2pwire.node.events import (
+    BlockStored,
+    ContentKnown,
+    FetchComplete,
+    FetchFailed,
+    LinkFailed,
+    NodeEvent,
+    ObjectKnown,
+)
+from p2pwire.node.node import Node, NodeConfig, PeerInfo
+from p2pwire.node.swarm import Resource
+from p2pwire.storage.interface import Shared, Storage
+from p2pwire.wire.messages import Buffer
+from p2pwire.wire.registry import MAX_URI_PEERS
+
+NAME_LENGTH: Final = 16
+"""characters of an id that name what has no name."""
+
+
+class Outside(Protocol):
+    """What an adapter does. None of these methods waits, and all are called where the node lives."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def dial(self, dial: Dial) -> None:
+        """Begin to connect; then `Engine.dialled` or `Engine.dial_failed`."""
+
+    def transmit(self, link: int) -> None:
+        """Write what the link's traffic has."""
+
+    def resume_reading(self, link: int) -> None:
+        """Read again."""
+
+    def hang_up(self, link: int) -> None:
+        """Close the carrier when what was taken from the link's traffic is written."""
+
+    def run_in_worker(self, work: Work, ending: Ending) -> None:
+        """Run work in a thread that may wait, and then call the ending."""
+
+    def wake_at(self, when: float | None) -> None:
+        """Call `Engine.on_time` then, instead of at the time named before."""
+
+
+class Engine:
+    """A node and the work around it. All methods are to be called in one thread, and none waits."""
+
+    def __init__(self, identity: Identity | None, config: NodeConfig | None, outside: Outside) -> None:
+        self._outside = outside
+        self.now = outside.now
+        self.identity = identity or Identity.from_seed(os.urandom(32))
+        self.node = Node(self.identity, config, now=self.now(), unix_time=unix_time(), random=os.urandom)
+        self._stores: dict[bytes, Store] = {}
+        self._lines: dict[bytes, Line] = {}
+        self._transfers: dict[bytes, Transfer] = {}
+        self._stories: WeakSet[Story] = WeakSet()
+        self._bound: list[Endpoint] = []
+
+    # --- what the application asks for ---
+
+    def listening(self, bound: Iterable[Endpoint]) -> None:
+        """These addresses are listened on too."""
+        self._bound += bound
+        self.node.set_listening(self._bound, self.now(), unix_time())
+        self.pump()
+
+    def share(self, content: Shared) -> Uri:
+        """Serve content that was hashed; its URI, with the addresses that are listened on."""
+        info = content.info
+        if info.topic in self._stores:
+            # It is served already, or will be as soon as it is complete.
+            content.close()
+        else:
+            self.node.share(Resource(info, content.manifest, content.trees), self.now())
+            self._stores[info.topic] = Store(self._line(info.topic), content)
+            self.pump()
+        reachable = [endpoint for endpoint in reachable_endpoints(self._bound) if not endpoint.zone]
+        peers = tuple((endpoint.host, endpoint.port) for endpoint in reachable[:MAX_URI_PEERS])
+        return Uri(info.oid, info.length, content.name, peers)
+
+    def fetch(self, uri: Uri, place: Storage, changed: Callable[[], None], *, sequential: bool) -> Transfer:
+        """Begin a fetch. Raises ValueError if the object is shared or fetched already."""
+        peers = [Endpoint.parse(peer.host, peer.port) for peer in uri.peers]
+        begun = self.now()
+        topic = self.node.fetch(uri.oid, begun, peers=peers, identity=uri.identity, sequential=sequential)
+        name = uri.name or encode_base32(uri.oid)[:NAME_LENGTH]
+        self._stores[topic] = Store(self._line(topic), place=place, name=name)
+        transfer = Transfer(topic, begun, self.node.progress(topic), changed)
+        self._transfers[topic] = transfer
+        self.pump()
+        return transfer
+
+    def add_peers(self, transfer: Transfer, endpoints: Iterable[Endpoint]) -> None:
+        """Addresses at which peers of a fetch may be found."""
+        if self._transfers.get(transfer.topic) is transfer:
+            self.node.add_peers(transfer.topic, endpoints, self.now())
+            self.pump()
+
+    def cannot_resolve(self, host: str, reason: str) -> None:
+        """A name that the user gave has no address."""
+        self._tell(LinkFailed(None, f"{host}: {reason}"))
+
+    def cancel(self, transfer: Transfer) -> None:
+        """End a fetch; after its end: share no longer what it brought. What was verified is kept."""
+        if self._transfers.get(transfer.topic) is transfer:
+            self._forget(transfer.topic)
+
+    def forget(self, oid: bytes) -> None:
+        """Stop to share or fetch an object."""
+        self._forget(topic_of(oid))
+
+    def _forget(self, topic: bytes) -> None:
+        self.node.forget(topic, self.now())
+        store = self._stores.pop(topic, None)
+        if store is not None:
+            store.line.submit(store.close, lambda result, error: self._closed(topic))
+        transfer = self._transfers.pop(topic, None)
+        if transfer is not None and not transfer.over:
+            transfer.error = FetchCancelledError("the fetch was cancelled; what was verified is kept")
+            transfer.changed()
+        self.pump()
+
+    def _closed(self, topic: bytes) -> None:
+        if topic not in self._stores:
+            self._lines.pop(topic, None)
+
+    def peers(self) -> list[PeerInfo]:
+        """The open links."""
+        return self.node.peers()
+
+    def tell(self, story: Story) -> None:
+        """Tell this listener, as long as it exists, what happens from now on."""
+        self._stories.add(story)
+
+    def close_links(self) -> None:
+        """Say SHUTDOWN to everybody; `Outside.hang_up` follows for each link."""
+        self.node.close(self.now())
+        self.pump()
+
+    def close_stores(self) -> None:
+        """Forget everything, when the disk work in hand is done; the story ends."""
+        for topic in list(self._stores):
+            self._forget(topic)
+        for story in list(self._stories):
+            story.end()
+
+    # --- what comes from outside ---
+
+    def accepted(self, remote: Endpoint | None, local: Endpoint | None) -> NodeTraffic | None:
+        """An inbound carrier; None: close it, there is no room. Call `pump` when the link can be told to transmit."""
+        link = self.node.accepted(remote, self.now(), local=local)
+        return None if link is None else NodeTraffic(self, link)
+
+    def dialled(self, dial: Dial, local: Endpoint | None) -> NodeTraffic:
+        """A dial succeeded. Call `pump` when the link can be told to transmit."""
+        return NodeTraffic(self, self.node.dial_succeeded(dial.dial, self.now(), local=local))
+
+    def dial_failed(self, dial: Dial, error: OSError) -> None:
+        """A dial failed."""
+        self.node.dial_failed(dial.dial, error.strerror or "no answer in time", self.now())
+        self.pump()
+
+    def attached(self, role: Role) -> NodeTraffic:
+        """A carrier of the application's own. Call `pump` when the link can be told to transmit."""
+        return NodeTraffic(self, self.node.attach(role, self.now()))
+
+    def on_time(self) -> None:
+        """The time of `Outside.wake_at` has come."""
+        self.node.handle_timeout(self.now(), unix_time())
+        self.pump()
+
+    # --- what the node asks for ---
+
+    def pump(self) -> None:
+        """Carry out all actions, tell all events, and say when to wake."""
+        node, outside = self.node, self._outside
+        while (action := node.next_action()) is not None:
+            match action:
+                case Transmit():
+                    outside.transmit(action.link)
+                case ResumeReading():
+                    outside.resume_reading(action.link)
+                case Dial():
+                    outside.dial(action)
+                case HangUp():
+                    outside.hang_up(action.link)
+                case _:
+                    self._to_disk(action)
+        changed: dict[bytes, Transfer] = {}
+        while (event := node.next_event()) is not None:
+            self._on_event(event, changed)
+        for topic, transfer in changed.items():
+            transfer.progress = node.progress(topic)
+            transfer.changed()
+        outside.wake_at(node.next_timeout())
+
+    def _to_disk(self, action: DiskAction) -> None:
+        store = self._stores.get(action.topic)
+        if store is None:
+            # Forgotten while the action was on its way.
+            self.node.disk_failed(action.ticket, FetchCancelledError(f"{action.topic.hex()} is forgotten"), self.now())
+        else:
+            store.line.submit(lambda: store.work(action), lambda result, error: self._from_disk(action, result, error))
+
+    def _from_disk(self, action: DiskAction, result: object, error: Exception | None) -> None:
+        if error is not None:
+            self.node.disk_failed(action.ticket, error, self.now())
+        else:
+            if isinstance(action, FinishDownload):
+                transfer = self._transfers.get(action.topic)
+                if transfer is not None and isinstance(result, Path):
+                    transfer.path = result
+                result = None
+            self.node.disk_done(action.ticket, result, self.now())
+        self.pump()
+
+    def _on_event(self, event: NodeEvent, changed: dict[bytes, Transfer]) -> None:
+        if isinstance(event, BlockStored | ObjectKnown | ContentKnown | FetchComplete | FetchFailed):
+            transfer = self._transfers.get(event.topic)
+            if transfer is not None and not transfer.over:
+                if isinstance(event, FetchFailed):
+                    transfer.error = event.error
+                elif isinstance(event, FetchComplete):
+                    transfer.result = Fetched(transfer.path, event.total, self.now() - transfer.begun, event.sources)
+                changed[event.topic] = transfer
+        if not isinstance(event, BlockStored):
+            self._tell(event)
+
+    def _tell(self, event: NodeEvent) -> None:
+        for story in list(self._stories):
+            story.hear(event)
+
+    def _line(self, topic: bytes) -> Line:
+        # What comes after `forget` has to wait for the end of what was before.
+        return self._lines.setdefault(topic, Line(self._outside.run_in_worker))
+
+
+@attrs.frozen
+class NodeTraffic:
+    """The traffic of one link of a node."""
+
+    _engine: Engine
+    link: int
+
+    def wants_data(self) -> bool:
+        """See `Traffic`."""
+        return self._engine.node.wants_data(self.link)
+
+    def receive_data(self, data: Buffer) -> None:
+        """See `Traffic`."""
+        self._engine.node.receive_data(self.link, data, self._engine.now())
+        self._engine.pump()
+
+    def lost(self) -> None:
+        """See `Traffic`."""
+        self._engine.node.link_lost(self.link, self._engine.now())
+        self._engine.pump()
+
+    def data_to_send(self) -> list[Buffer]:
+        """See `Traffic`."""
+        buffers = self._engine.node.data_to_send(self.link, self._engine.now())
+        self._engine.pump()
+        return buffers
+
+    def output_ended(self) -> bool:
+        """See `Traffic`."""
+        return self._engine.node.output_ended(self.link)
