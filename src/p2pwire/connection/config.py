@@ -1,8 +1,8 @@
-"""What the two sides of a connection are told at the start: who they are, what they offer, and every limit and timer."""
+"""What a connection is told at the start: who this side is, what it offers, and every limit and timer."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Container, Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
@@ -92,16 +92,18 @@ DEFAULT_SUITES: Final = (Suite.XX_AESGCM, Suite.XX_CHACHAPOLY)
 class Config:
     """Everything that a `Connection` needs to know of its own side.
 
-    `topics` and `taken` are read whenever they are needed and never changed: the caller keeps them up to date.
+    `topics`, `taken` and `banned` are read whenever they are needed, and kept up to date by the caller alone.
     """
 
     identity: Identity
     topics: Mapping[bytes, Offer] = attrs.field(default=NO_TOPICS, repr=False)
     """topic -> offer: what this peer is willing to exchange."""
-    taken: Collection[bytes] = ()
-    """Identities to which an initiator needs no second link: established links, and those to which message 3 was sent."""
+    taken: Container[bytes] = frozenset()
+    """Identities to which an initiator needs no second link: those of other links that are past their handshake."""
+    banned: Container[bytes] = frozenset()
+    """Identities with which there is to be no link."""
     expected: bytes | None = None
-    """The identity that an initiator wants to meet; None: any."""
+    """The identity that has to be met; None: any."""
     versions: tuple[int, ...] = (Version.P2PWIRE_1,)
     """What is offered, or understood."""
     suites: tuple[int, ...] = DEFAULT_SUITES
@@ -122,5 +124,6 @@ class Config:
     extensions: tuple[Extension, ...] = ()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
-    grease: bool | None = None
-    """Whether this connection carries GREASE; None: one in eight does."""
+    grease: bytes | None = None
+    """Random bytes from which GREASE is made, `GREASE_SEED` of them; b"": none. None: one connection in eight has some.
+    The one further attempt after USE_SUITE is given those of the first."""

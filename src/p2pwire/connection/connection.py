@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from p2pwire.connection.commands import CloseLink, Command, LocalProtocolError
 from p2pwire.connection.config import Config, Role
 from p2pwire.connection.events import Closed, Event, OfferReceived, PeerIdentified, Refused
 from p2pwire.connection.faults import LinkFault, SilentFault
+from p2pwire.connection.grease import Grease, choose
 from p2pwire.connection.handshake import Handshake
 from p2pwire.connection.records import LENGTH_SIZE, Outbox, RecordOpener
 from p2pwire.connection.session import Session
@@ -19,12 +21,10 @@ from p2pwire.wire.messages import Buffer, Close, DecodeError
 from p2pwire.wire.registry import (
     DRAIN_BYTES,
     FRAME_HEADER,
-    GREASE_ONE_IN,
     MAGIC,
     MAX_CLOSE_DETAIL,
     MAX_HANDSHAKE_MESSAGE,
     MAX_PREAMBLE_BODY,
-    MAX_RECORD,
     MIN_PREAMBLE_BODY,
     MIN_RECORD,
     NO_FRAME_TYPE,
@@ -35,8 +35,11 @@ from p2pwire.wire.registry import (
     RefusalReason,
 )
 
-MAX_INPUT = 4 * (LENGTH_SIZE + MAX_RECORD)
-"""bytes that a caller may hand over and leave unparsed: a large read and the rest of a record."""
+MAX_READ: Final = 256 * 1024
+"""bytes that a caller should hand over at once: large enough that calls cost little, small enough to stay in caches."""
+
+MAX_INPUT: Final = 2 * MAX_READ
+"""bytes that may wait unparsed: one read more than there may be for a further read to be welcome."""
 
 _PREAMBLES = {
     PreambleKind.INITIATOR: LinkInput.PREAMBLE_INITIATOR,
@@ -49,7 +52,7 @@ _WANTS_FRAMES = frozenset({LinkState.WAIT_HELLO, LinkState.OPEN})
 
 
 class Connection:
-    """One side of one link, either role; see `p2pwire.connection.events` for what it reports and `commands` for what it does.
+    """One side of one link, in either role: `commands` go in, `events` come out.
 
     `now` is monotonic time in seconds, from any start. `random(n)` gives n unpredictable bytes.
     After `receive_data`, call `next_event` until it returns None, then send what `data_to_send` gives.
@@ -66,7 +69,6 @@ class Connection:
         "_now",
         "_opener",
         "_outbox",
-        "_paused_since",
         "_plain",
         "_plain_at",
         "_role",
@@ -78,7 +80,7 @@ class Connection:
     )
 
     def __init__(self, role: Role, config: Config, *, now: float, random: Callable[[int], bytes]) -> None:
-        grease = random(1)[0] % GREASE_ONE_IN == 0 if config.grease is None else config.grease
+        grease = Grease.of(choose(random) if config.grease is None else config.grease)
         self._role = role
         self._config = config
         self._now = now
@@ -88,12 +90,11 @@ class Connection:
         self._plain_at = 0
         self._ended = False
         self._discarded = 0
-        self._paused_since: float | None = None
         self._events: deque[Event] = deque()
         self._outbox = Outbox()
         self._timers = Timers()
         self._opener: RecordOpener | None = None
-        self._handshake: Handshake | None = Handshake(config, role, random, grease=grease)
+        self._handshake: Handshake | None = Handshake(config, role, random, grease)
         self._session = Session(config, role, self._outbox, self._events, self._timers, random, grease=grease, now=now)
         self.identity: bytes | None = None
         """The other side's identity, 32 bytes, once it is proved."""
@@ -159,7 +160,7 @@ class Connection:
         """Whether the caller should read more: not while a complete message waits, or while answers pile up."""
         if self._state is LinkState.CLOSED or self._ended:
             return False
-        return self._end - self._start < MAX_INPUT // 2 and not self._answers_full()
+        return self._end - self._start <= MAX_INPUT - MAX_READ and not self._answers_full()
 
     @property
     def ended(self) -> bool:
@@ -180,6 +181,10 @@ class Connection:
     def finished(self) -> bool:
         """Whether the carrier is to be closed."""
         return self._state is LinkState.CLOSED and not self._outbox
+
+    def asked_for(self, topic: bytes) -> bool:
+        """Whether the other side asked for a topic in vain before it was in the catalogue: it may be joined now."""
+        return self._session.topics.asked_for(topic)
 
     def is_open(self, topic: bytes) -> bool:
         """Whether the topic is open on this link."""
@@ -216,7 +221,7 @@ class Connection:
         self._keep(data, size)
 
     def next_event(self) -> Event | None:
-        """The next event; None when more bytes, more room to send or more time are needed. Parses one message at a time."""
+        """The next event, after parsing no more than it takes; None: wait for bytes, time, or room to send."""
         while not self._events:
             if not self._advance():
                 return None
@@ -236,6 +241,7 @@ class Connection:
     def data_to_send(self) -> list[Buffer]:
         """Buffers to send, in order; they are the caller's from now on."""
         buffers = self._outbox.take()
+        self._timers.stop(Timer.OUTPUT)
         if self._ended and self._state is LinkState.DRAINING:
             self._end_of_stream()
         return buffers
@@ -244,28 +250,32 @@ class Connection:
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is to be called, on the caller's clock; None: not before something else happens."""
-        return None if self._paused_since is not None else self._timers.next()
+        self._watch_output()
+        return self._timers.next()
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due. Calling it early does no harm."""
         self._advance_clock(now)
-        if self._paused_since is not None:
-            return
+        self._watch_output()
         for timer in self._timers.expire(now):
             self._on_timer(timer)
 
     def pause(self, now: float) -> None:
-        """The caller stops reading for reasons of its own: its own silence is not held against the other side [KA-012]."""
+        """The caller stops reading for reasons of its own, for which the other side is not to blame [KA-012]."""
         self._advance_clock(now)
-        if self._paused_since is None:
-            self._paused_since = self._now
+        self._timers.pause(self._now)
 
     def resume(self, now: float) -> None:
         """The caller reads again."""
         self._advance_clock(now)
-        if self._paused_since is not None:
-            self._timers.shift(self._now - self._paused_since)
-            self._paused_since = None
+        self._timers.resume(self._now)
+
+    def _watch_output(self) -> None:
+        """Time how long the carrier takes nothing of what waits [KA-014]."""
+        if self._state not in _WANTS_FRAMES or not self._outbox:
+            self._timers.stop(Timer.OUTPUT)
+        elif not self._timers.running(Timer.OUTPUT):
+            self._timers.start(Timer.OUTPUT, self._now + self._session.idle)
 
     # --- inside: input ---
 
@@ -371,8 +381,8 @@ class Connection:
         if have < LENGTH_SIZE:
             return False
         length = int.from_bytes(self._buffer[self._start : self._start + LENGTH_SIZE], "big")
-        if length > MAX_HANDSHAKE_MESSAGE:
-            raise SilentFault(f"handshake message of {length} bytes, the limit is {MAX_HANDSHAKE_MESSAGE}")
+        if not 1 <= length <= MAX_HANDSHAKE_MESSAGE:
+            raise SilentFault(f"handshake message of {length} bytes, must be 1 to {MAX_HANDSHAKE_MESSAGE}")
         raw = self._available(LENGTH_SIZE + length)
         if raw is None:
             return False
@@ -393,14 +403,20 @@ class Connection:
             return
         if state is LinkState.WAIT_MESSAGE_2:
             self.identity = identity = handshake.read_message_2(message)
-            if self._config.expected not in (None, identity):
-                raise SilentFault("another identity than the expected one", CloseCode.NOT_ALLOWED)
+            self._check_expected(identity)
             if identity in self._config.taken:
-                raise SilentFault("there is a link to this identity already", CloseCode.DUPLICATE)
+                raise SilentFault("there is a link to this identity already", CloseCode.DUPLICATE)  # [ID-022]
+            if identity in self._config.banned:
+                raise SilentFault("this identity is banned", CloseCode.NOT_ALLOWED)  # [TR-075]
             self._outbox.add_plain(handshake.message_3())
         else:
             identity = handshake.read_message_3(message)
+            self._check_expected(identity)
         self._begin_session(handshake, identity)
+
+    def _check_expected(self, identity: bytes) -> None:
+        if self._config.expected not in (None, identity):
+            raise SilentFault("another identity than the expected one", CloseCode.NOT_ALLOWED)  # [ID-010] [ID-011]
 
     def _begin_session(self, handshake: Handshake, identity: bytes) -> None:
         self.identity = identity
@@ -412,6 +428,8 @@ class Connection:
         self._timers.stop(Timer.HANDSHAKE)
         if identity == self._config.identity.public:
             raise LinkFault(CloseCode.SELF, "both ends have the same identity")
+        if identity in self._config.banned:
+            raise LinkFault(CloseCode.NOT_ALLOWED, "this identity is banned")  # [TR-076]
         self._events.append(PeerIdentified(identity))
         self._session.say_hello()
         self._timers.start(Timer.HELLO, self._now + self._config.timeouts.hello)
@@ -522,7 +540,7 @@ class Connection:
         self._over(code, text)
 
     def _linger(self) -> None:
-        """Discard what comes until the stream, the time or the bytes end: a reset would destroy what was sent [CL-010]."""
+        """Discard what comes until stream, time or bytes end: a reset would destroy what was sent [CL-010]."""
         self._plain = None
         self._start = self._end = 0
         self._timers.stop_all()
@@ -545,7 +563,12 @@ class Connection:
         elif timer is Timer.HELLO:
             self._close(CloseCode.TIMEOUT, "HELLO did not come")
         elif timer is Timer.IDLE:
-            self._close(CloseCode.TIMEOUT, "nothing came for the idle time")
+            if self._answers_full():
+                self._timers.start(Timer.IDLE, self._now + self._session.idle)
+            else:
+                self._close(CloseCode.TIMEOUT, "nothing came for the idle time")
+        elif timer is Timer.OUTPUT:
+            self._close(CloseCode.TIMEOUT, "nothing could be sent for the idle time")
         elif timer is Timer.DRAIN:
             self._finish()
         else:

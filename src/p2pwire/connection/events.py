@@ -1,7 +1,7 @@
 """What a `Connection` reports: a closed set of frozen classes, in the order in which things happened.
 
 Each event is complete and checked: content in it is proved, records in it are well formed. Topics are 32-byte names
-(`p2pwire.content.objects.topic_of`); handles never leave the connection. All integers are those of the frames (SPEC.md, "Frames").
+(`p2pwire.content.objects.topic_of`); handles never leave the connection. Integers are those of the frames in SPEC.md.
 """
 
 from __future__ import annotations

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import attrs
 
 from p2pwire.connection.config import Config, Extension
+from p2pwire.connection.grease import Grease
 from p2pwire.wire import messages as msg
 from p2pwire.wire.registry import LAST_EXTENSION_FRAME, HelloTag
-
-GREASE_TAG: Final = 0x4B
-GREASE_EXTENSION: Final = "grease/unused"
 
 
 @attrs.frozen
@@ -24,7 +20,7 @@ class HelloFacts:
     extensions: tuple[msg.Extension, ...]
 
 
-def hello_parameters(config: Config, *, grease: bool) -> tuple[msg.HelloParameter, ...]:
+def hello_parameters(config: Config, grease: Grease | None) -> tuple[msg.HelloParameter, ...]:
     """This side's parameters, ascending."""
     values: dict[int, bytes] = {}
     if config.agent:
@@ -34,12 +30,12 @@ def hello_parameters(config: Config, *, grease: bool) -> tuple[msg.HelloParamete
     if config.observed is not None:
         values[HelloTag.OBSERVED_ADDRESS] = config.observed.encode()
     entries = [msg.Extension(e.name, e.base, e.count, e.params) for e in config.extensions]
-    if grease:
+    if grease is not None:
         # The highest numbers are the least likely to be taken; without room there the frame goes without.
         free = LAST_EXTENSION_FRAME
         if all(e.base + e.count <= free for e in config.extensions):
-            entries.append(msg.Extension(GREASE_EXTENSION, free, 1, b""))
-        values[GREASE_TAG] = b"\x00"
+            entries.append(msg.Extension(grease.name, free, 1, b""))
+        values[grease.tag] = grease.value
     if entries:
         values[HelloTag.EXTENSIONS] = msg.Extensions(tuple(entries)).encode()
     return tuple(msg.HelloParameter(tag, values[tag]) for tag in sorted(values))

@@ -14,6 +14,7 @@ import attrs
 
 from p2pwire.connection.config import Config, Role
 from p2pwire.connection.faults import SilentFault
+from p2pwire.connection.grease import Grease
 from p2pwire.crypto.identity import Purpose, verify
 from p2pwire.crypto.noise import CipherState, HandshakeFailed, NoiseHandshake
 from p2pwire.wire.messages import (
@@ -29,8 +30,6 @@ from p2pwire.wire.messages import (
 from p2pwire.wire.registry import PROTOCOL_NAME, RefusalReason, Suite, is_grease16
 
 KEY_SIZE: Final = 32
-GREASE_TAG: Final = 0x2B
-GREASE_VALUE: Final = 0x1A2A
 
 
 def encode_message(message: bytes) -> bytes:
@@ -74,7 +73,7 @@ class Handshake:
         "suite",
     )
 
-    def __init__(self, config: Config, role: Role, random: Callable[[int], bytes], *, grease: bool) -> None:
+    def __init__(self, config: Config, role: Role, random: Callable[[int], bytes], grease: Grease | None) -> None:
         self._config = config
         self._role = role
         self._grease = grease
@@ -110,7 +109,10 @@ class Handshake:
         refusal = _decoded(Refusal.decode, body)
         if self._config.psk is not None:
             raise SilentFault("a private network never refuses")
-        reason = RefusalReason(refusal.reason)
+        try:
+            reason = RefusalReason(refusal.reason)
+        except ValueError:
+            raise SilentFault(f"refusal reason {refusal.reason} is unknown") from None
         if reason is not RefusalReason.USE_SUITE:
             return reason, None
         common = next((suite for suite in self._suites() if suite in refusal.suites), None)
@@ -187,12 +189,12 @@ class Handshake:
 
     def _lists(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         versions, suites = tuple(map(int, self._config.versions)), self._suites()
-        if self._grease:
-            return (GREASE_VALUE, *versions), (*suites, GREASE_VALUE)
+        if self._grease is not None:
+            return (self._grease.version, *versions), (*suites, self._grease.suite)
         return versions, suites
 
     def _parameters(self) -> tuple[Parameter, ...]:
-        return (Parameter(GREASE_TAG, b"\x00"),) if self._grease else ()
+        return () if self._grease is None else (Parameter(self._grease.tag, self._grease.value),)
 
     def _refuse(self, reason: RefusalReason) -> Refusing:
         if self._config.psk is not None:
@@ -228,7 +230,7 @@ class Handshake:
         return proof.identity
 
     def _write_identity(self, purpose: Purpose) -> bytes:
-        tokens, bound = self._started.begin_message()
+        _, bound = self._started.begin_message()
         identity = self._config.identity
         signature = identity.sign(purpose, bound + self._response_hash)
         payload = HandshakePayload(identity.public, signature, self._parameters()).encode()

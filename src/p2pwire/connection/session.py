@@ -16,16 +16,17 @@ from p2pwire.connection.commands import LocalProtocolError
 from p2pwire.connection.config import Config, Role
 from p2pwire.connection.extensions import ExtensionTable, hello_parameters, read_hello
 from p2pwire.connection.faults import LinkFault
+from p2pwire.connection.grease import Grease
 from p2pwire.connection.records import Outbox
 from p2pwire.connection.state import Input, LinkInput, TopicInput, TopicState
 from p2pwire.connection.timers import Timer, Timers
 from p2pwire.connection.topics import Topic, Topics
 from p2pwire.connection.transfer import Requests, Serving
+from p2pwire.content.hashing import NO_ROOT
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.wire import messages as msg
 from p2pwire.wire.registry import (
     FRAME_HEADER,
-    GREASE_FRAMES,
     MAX_FRAME_BODY,
     MAX_OPEN_PINGS,
     CloseCode,
@@ -48,12 +49,12 @@ class Session:
         "_extensions",
         "_grease",
         "_identity",
-        "_idle",
         "_outbox",
         "_own_pings",
         "_pings",
         "_random",
         "_timers",
+        "idle",
         "requests",
         "serving",
         "topics",
@@ -68,7 +69,7 @@ class Session:
         timers: Timers,
         random: Callable[[int], bytes],
         *,
-        grease: bool,
+        grease: Grease | None,
         now: float,
     ) -> None:
         self._config = config
@@ -79,7 +80,7 @@ class Session:
         self._grease = grease
         self._budget = ControlBudget(config.limits, now)
         self._extensions = ExtensionTable(config.extensions)
-        self._idle = float(config.limits.idle)
+        self.idle = float(config.limits.idle)
         self._identity = b""
         self._pings: list[bytes] = []
         self._own_pings: list[bytes] = []
@@ -97,24 +98,19 @@ class Session:
     def say_hello(self) -> None:
         """HELLO goes out, the first frame; with GREASE, a frame without meaning follows it."""
         limits = self._config.limits
-        parameters = hello_parameters(self._config, grease=self._grease)
+        parameters = hello_parameters(self._config, self._grease)
         hello = msg.Hello(limits.max_requests, limits.max_handles, limits.idle, parameters)
         self._outbox.add(hello.encode_frame())
-        if self._grease:
-            choice, size, *filler = self._random(2 + PING_SIZE)
-            body = bytes(filler[: size % PING_SIZE])
-            kind = GREASE_FRAMES[choice % len(GREASE_FRAMES)]
-            self._outbox.add(bytes((kind,)) + len(body).to_bytes(2, "big") + body)
+        if self._grease is not None:
+            self._outbox.add(self._grease.frame)
 
     def record_received(self, now: float) -> None:
         """A complete record came: the other side lives."""
         timers = self._timers
         if timers.running(Timer.HELLO):
             return
-        timers.start(Timer.IDLE, now + self._idle)
+        timers.start(Timer.IDLE, now + self.idle)
         timers.start(Timer.PING, now + self._ping_interval)
-        if self.requests:
-            timers.start(Timer.REQUEST, now + self._config.timeouts.request)
 
     def on_timer(self, timer: Timer, now: float) -> None:
         """PING, REQUEST or SERVE ran out."""
@@ -136,7 +132,7 @@ class Session:
 
     @property
     def _ping_interval(self) -> float:
-        return min(self._config.timeouts.ping, self._idle / 3)
+        return min(self._config.timeouts.ping, self.idle / 3)
 
     # --- frames in ---
 
@@ -169,7 +165,7 @@ class Session:
         self._extensions.agree(hello.extensions)
         self.requests.max_open = frame.max_requests
         self.topics.max_local = frame.max_handles
-        self._idle = float(min(self._config.limits.idle, frame.idle))
+        self.idle = float(min(self._config.limits.idle, frame.idle))
         self._timers.stop(Timer.HELLO)
         self.record_received(now)
         self._events.append(
@@ -181,7 +177,7 @@ class Session:
         return True
 
     def _on_ping(self, frame: msg.Ping, now: float) -> bool:
-        # Everything that earlier frames cause is in the outbox already: this is the fence [FR-030].
+        # Everything that earlier frames cause is in the outbox already: this is the fence [KA-006].
         self._outbox.add(msg.Pong(frame.data).encode_frame(), answer=True)
         return True
 
@@ -191,6 +187,8 @@ class Session:
         elif frame.data in self._own_pings:
             self._own_pings.remove(frame.data)
             self._events.append(ev.PongReceived(frame.data))
+        else:
+            return True
         return False
 
     def _on_join(self, frame: msg.Join, now: float) -> bool:
@@ -215,7 +213,7 @@ class Session:
     def _on_refuse(self, frame: msg.Refuse, now: float) -> bool:
         ended = self.topics.refuse(frame.handle)
         if ended is None:
-            return False
+            return True
         topic, before = ended
         if before is TopicState.OPEN:
             self._outbox.add(msg.Leave(_handle(topic)).encode_frame(), answer=True)
@@ -244,7 +242,7 @@ class Session:
         if topic.heard_object:
             raise LinkFault(CloseCode.PROTOCOL, "a second OBJECT for an open topic")
         info = ObjectInfo(frame.kind, frame.length, frame.root)
-        if info.topic != topic.name:
+        if info.topic != topic.name or (not info.length and info.root != NO_ROOT):
             raise LinkFault(CloseCode.BAD_DATA, "OBJECT does not have the topic's id")
         topic.heard_object = True
         if info.fault is None:
@@ -305,11 +303,13 @@ class Session:
         self._budget.earned()
         self._events.append(block)
         if ended is not None:
-            self._request_ended(ended, now)
+            self._events.append(ended)
+        self._restart_request_timer(now)
         return False
 
     def _on_reject(self, frame: msg.Reject, now: float) -> bool:
-        self._request_ended(self.requests.reject(frame), now)
+        self._events.append(self.requests.reject(frame))
+        self._restart_request_timer(now)
         return False
 
     def _on_cancel(self, frame: msg.Cancel, now: float) -> bool:
@@ -483,8 +483,8 @@ class Session:
         else:
             self._timers.stop(Timer.SERVE)
 
-    def _request_ended(self, ended: ev.RequestEnded, now: float) -> None:
-        self._events.append(ended)
+    def _restart_request_timer(self, now: float) -> None:
+        # DATA and REJECT alone: a peer that answers with other frames for ever must not hold requests [TM-010].
         if self.requests:
             self._timers.start(Timer.REQUEST, now + self._config.timeouts.request)
         else:

@@ -3,8 +3,8 @@
 Two rules hold in this package:
 
 1. A state changes only through `next_link_state` and `next_topic_state`, which only look into these tables.
-2. A cell is the state after the message, or the close code that the message costs, or `SILENT`: a handshake that fails ends
-   the carrier without a word.
+2. A cell is the state after the message, or the close code that the message costs, or `SILENT`: a handshake that fails
+   ends the carrier without a word [HS-032].
 
 SPEC.md's state × message tables, the diagrams and the exhaustive tests are made from the same tables.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, unique
+from typing import Final
 
 
 @unique
@@ -13,18 +14,24 @@ class Timer(Enum):
     HELLO = "HELLO has not come"
     PING = "no record for a while: ask"
     IDLE = "no record for too long: dead"
-    REQUEST = "a request is open, and nothing comes"
+    REQUEST = "a request is open, and neither DATA nor REJECT comes"
     SERVE = "the other side's request is open, and no block went"
+    OUTPUT = "bytes wait to be sent, and the carrier takes none"
     DRAIN = "CLOSE is sent, and the stream does not end"
+
+
+OF_READING: Final = frozenset({Timer.PING, Timer.IDLE, Timer.REQUEST})
+"""Timers that wait for the other side, and stand still while this side does not read [KA-012]."""
 
 
 class Timers:
     """Deadlines in seconds of the caller's clock."""
 
-    __slots__ = ("_deadlines",)
+    __slots__ = ("_deadlines", "_paused_at")
 
     def __init__(self) -> None:
         self._deadlines: dict[Timer, float] = {}
+        self._paused_at: float | None = None
 
     def start(self, timer: Timer, deadline: float) -> None:
         """Start or restart one."""
@@ -44,16 +51,27 @@ class Timers:
 
     def next(self) -> float | None:
         """The earliest deadline."""
-        return min(self._deadlines.values(), default=None)
+        return min((at for timer, at in self._deadlines.items() if self._runs(timer)), default=None)
 
     def expire(self, now: float) -> list[Timer]:
         """Stop and return those that have run out, earliest first."""
-        expired = sorted((t for t, at in self._deadlines.items() if at <= now), key=self._deadlines.__getitem__)
+        due = [timer for timer, at in self._deadlines.items() if at <= now and self._runs(timer)]
+        expired = sorted(due, key=self._deadlines.__getitem__)
         for timer in expired:
             del self._deadlines[timer]
         return expired
 
-    def shift(self, seconds: float) -> None:
-        """Move all deadlines back: this side itself stood still for so long."""
-        for timer in self._deadlines:
-            self._deadlines[timer] += seconds
+    def pause(self, now: float) -> None:
+        """This side stops reading."""
+        if self._paused_at is None:
+            self._paused_at = now
+
+    def resume(self, now: float) -> None:
+        """This side reads again."""
+        if self._paused_at is not None:
+            for timer in OF_READING & self._deadlines.keys():
+                self._deadlines[timer] += now - self._paused_at
+            self._paused_at = None
+
+    def _runs(self, timer: Timer) -> bool:
+        return self._paused_at is None or timer not in OF_READING

@@ -23,6 +23,11 @@ from p2pwire.wire.registry import ASSUMED_HANDLES, CloseCode, JoinFlag
 HANDLE_NUMBERS: Final = 65536
 """handles that a u16 can name."""
 
+NO_FLAGS: Final = JoinFlag(0)
+
+MAX_ASKED: Final = 64
+"""topics remembered for which the other side asked in vain: 4 KiB."""
+
 DUMMY_OID: Final = bytes(32)
 """The key of the HMAC that is made for an unknown topic, so that an answer takes as long as for a known one."""
 
@@ -42,7 +47,7 @@ class Topic:
     """OBJECT was received since the topic opened."""
     interest_told: bool = False
     interest_heard: bool = False
-    flags_told: JoinFlag = JoinFlag(0)
+    flags_told: JoinFlag = NO_FLAGS
     units: UnitMap = attrs.field(factory=UnitMap)
     """What the other side holds."""
 
@@ -54,7 +59,7 @@ class JoinAnswer:
     arrived: TopicInput
     topic: Topic | None
     unasked: bool
-    """Whether the JOIN came without one of this side before: it opens with an own JOIN, and counts as a control frame."""
+    """Whether it came without a JOIN of this side before: it is answered, and counts as a control frame."""
 
     @property
     def counted(self) -> bool:
@@ -66,6 +71,7 @@ class Topics:
     """All topics of one link. Every change of a topic's state goes through `_move`."""
 
     __slots__ = (
+        "_asked",
         "_by_name",
         "_by_remote",
         "_ended",
@@ -90,11 +96,9 @@ class Topics:
         self._by_remote: dict[int, Topic] = {}
         self._local_in_use: dict[int, Topic] = {}
         self._next_local = 0
+        self._asked: dict[bytes, bytes] = {}
         self._ended = 0
         # A set of handle numbers as the bits of one int: at most 8 KiB however many are used.
-
-    def __iter__(self) -> object:
-        return iter(self._by_name.values())
 
     # --- looking up ---
 
@@ -123,6 +127,11 @@ class Topics:
     def can_join(self) -> bool:
         """Whether one more handle of one's own is free [TP-012]."""
         return len(self._local_in_use) < self.max_local
+
+    def asked_for(self, name: bytes) -> bool:
+        """Whether the other side asked for a topic of the catalogue, with the right cap, before it was there [TP-017]."""
+        given = self._asked.get(name)
+        return given is not None and hmac.compare_digest(self._right_cap(name), given)
 
     # --- sending ---
 
@@ -165,6 +174,9 @@ class Topics:
                 topic.state = after
             else:
                 self._ended |= 1 << join.handle
+                self._asked[join.topic] = join.cap
+                if len(self._asked) > MAX_ASKED:
+                    del self._asked[next(iter(self._asked))]
         return JoinAnswer(arrived, topic, unasked)
 
     def refuse(self, handle: int) -> tuple[Topic, TopicState] | None:
@@ -177,7 +189,7 @@ class Topics:
         return topic, before
 
     def left(self, handle: int) -> tuple[Topic, TopicState] | None:
-        """LEAVE of the other's handle came: the topic that ends by it and the state it had; None if the handle is free."""
+        """LEAVE of the other's handle came: the topic that ends and the state it had; None if the handle is free."""
         topic = self._by_remote.get(handle)
         if topic is None:
             return None
@@ -197,10 +209,8 @@ class Topics:
             return TopicInput.JOIN_OTHER, named
         if named is not None and named.state is TopicState.LEAVING:
             return TopicInput.JOIN, named
-        offer = self.catalogue.get(join.topic)
-        oid = DUMMY_OID if offer is None else offer.oid
-        right = hmac.compare_digest(cap(oid, not self._initiator, self.handshake_hash), join.cap)
-        welcome = right and offer is not None and (named is not None or self.can_join())
+        right = hmac.compare_digest(self._right_cap(join.topic), join.cap)
+        welcome = right and join.topic in self.catalogue and (named is not None or self.can_join())
         return (TopicInput.JOIN if welcome else TopicInput.BAD_JOIN), named
 
     def _step(self, topic: Topic, step: TopicStep) -> None:
@@ -208,6 +218,11 @@ class Topics:
         if after is None:
             raise LocalProtocolError(f"{step.name}: the topic is {topic.state.name}")
         topic.state = after
+
+    def _right_cap(self, name: bytes) -> bytes:
+        """What the other side's cap has to be; for an unknown topic one that takes as long to make [PV-001]."""
+        offer = self.catalogue.get(name)
+        return cap(DUMMY_OID if offer is None else offer.oid, not self._initiator, self.handshake_hash)
 
     def _live_remote(self) -> int:
         return sum(topic.state is TopicState.OPEN for topic in self._by_remote.values())

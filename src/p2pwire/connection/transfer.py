@@ -1,7 +1,7 @@
 """Requests, credit and proofs of one link, in both directions (SPEC.md, "Transfer").
 
-`Requests` is the requesting side: what this side asked for and what it may still ask. `Serving` is the other side's requests and
-what it may still spend. Neither knows a byte of framing.
+`Requests` is the requesting side: what this side asked for and what it may still ask. `Serving` is the other side's
+requests and what it may still spend. Neither knows a byte of framing.
 """
 
 from __future__ import annotations
@@ -127,11 +127,7 @@ class Requests:
         asked = self._open.pop(frame.id, None)
         if asked is None:
             raise LinkFault(CloseCode.UNSOLICITED, f"REJECT for request {frame.id}, which is not open")
-        try:
-            code = RejectCode(frame.code)
-        except ValueError:
-            code = RejectCode.NOT_AVAILABLE
-        return self._ended(frame.id, asked, code, frame.retry / 1000)
+        return self._ended(frame.id, asked, RejectCode(frame.code), frame.retry / 1000)
 
     @staticmethod
     def _ended(number: int, asked: Asked, code: RejectCode | None, retry: float) -> RequestEnded:

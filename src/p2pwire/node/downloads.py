@@ -47,6 +47,13 @@ DEFAULT_RETRY = 1.0
 """seconds before a link is asked again that said CHOKED or BUSY without a time."""
 
 
+class LengthError(Exception):
+    """The object has another length than the user was told [UR-013]."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(f"length: the object has {actual} bytes, the URI says {expected}")
+
+
 @attrs.define(eq=False)
 class Unwritten:
     """A verified block that waits for the disk."""
@@ -85,6 +92,9 @@ class Downloads:
         swarm.phase = Phase.OPENING
         self._core.publish(swarm)
         self._core.events.append(ObjectKnown(swarm.topic, info))
+        if swarm.expected_length not in (None, info.length):
+            self._failed(swarm, LengthError(swarm.expected_length or 0, info.length))
+            return
         ticket = self._core.ticket(
             lambda restored, at: self._opened(swarm, restored, at), lambda error, at: self._failed(swarm, error)
         )

@@ -14,6 +14,17 @@ from p2pwire.node.serving import InboundRequest, Serving
 from p2pwire.wire.registry import Suite
 
 
+@attrs.frozen(eq=False)
+class Attempt:
+    """A dial."""
+
+    target: DialTarget
+    grease: bytes
+    """What the GREASE of its handshakes is made from."""
+    suite: Suite | None = None
+    """The suite of the one further attempt after USE_SUITE."""
+
+
 @attrs.define(eq=False)
 class ReadyBlock:
     """A block that was read and waits for room in the connection's queue."""
@@ -33,10 +44,8 @@ class Link:
     outbound: bool
     remote: Endpoint | None
     """None for a stream of the caller's own."""
-    dial_target: DialTarget | None = None
-    """What was dialled; None for other links, and after the dial went on elsewhere."""
-    retried: bool = False
-    """Whether this is the one further attempt with another suite."""
+    attempt: Attempt | None = None
+    """The dial that it came of; None for other links."""
     wanted_suite: Suite | None = None
     """The suite that the responder wants, after a refusal."""
     wanted: frozenset[bytes] = frozenset()

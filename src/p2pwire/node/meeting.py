@@ -1,17 +1,18 @@
 """Meeting peers: whom to dial, which links stay, what is told of whom.
 
-Owns the peer book, the exchange, the dialer, the bans and one's own record; changes links' `dial_target` and `exchange`.
+Owns the peer book, the exchange, the dialer, the bans and one's own record; changes links' `exchange`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import attrs
 
 from p2pwire.connection.commands import CloseLink
 from p2pwire.connection.events import Closed, PeersReceived
+from p2pwire.connection.grease import choose
 from p2pwire.crypto.identity import Identity
 from p2pwire.crypto.record import sign_record
 from p2pwire.node.actions import Dial
@@ -22,10 +23,10 @@ from p2pwire.node.dialer import Anchor, Dialer, DialFailure, DialLimits
 from p2pwire.node.dialqueue import DialTarget
 from p2pwire.node.events import LinkFailed, PeerBanned, PeerLearned
 from p2pwire.node.exchange import Exchange, ExchangeLink
-from p2pwire.node.link import Link
+from p2pwire.node.link import Attempt, Link
 from p2pwire.node.peerbook import Origin, PeerBook
 from p2pwire.wire.messages import Address
-from p2pwire.wire.registry import HALF_OPEN_PER_GROUP, MAX_ADDRESSES, CloseCode, Suite
+from p2pwire.wire.registry import HALF_OPEN_PER_GROUP, MAX_ADDRESSES, CloseCode
 
 RECORD_TTL: Final = 7200
 """seconds that an own record counts: a peer that is gone is forgotten within hours."""
@@ -36,13 +37,16 @@ RECORD_RENEWAL: Final = 3600.0
 _WILDCARDS: Final = frozenset({bytes(4), bytes(16)})
 
 
-@attrs.define(eq=False)
-class Attempt:
-    """A dial in progress."""
+@attrs.frozen
+class Banned:
+    """The identities that a link to one place may not have, as a connection asks for them."""
 
-    target: DialTarget
-    suite: Suite | None = None
-    """The suite of the one further attempt after USE_SUITE."""
+    meeting: Meeting
+    remote: Endpoint | None
+    now: Callable[[], float]
+
+    def __contains__(self, identity: object) -> bool:
+        return isinstance(identity, bytes) and self.meeting.bans.refuses(identity, self.remote, self.now())
 
 
 class Meeting:
@@ -57,7 +61,7 @@ class Meeting:
         self.exchange = Exchange(self.book, random=core.random)
         self.dialer = Dialer(self.book, self.bans, random=core.random, limits=limits)
         self.taken: dict[bytes, int] = {}
-        """identity -> links that are established, or that this side opened and to which message 3 was sent."""
+        """identity -> links that are past their handshake [ID-022]."""
         self.record: bytes | None = None
         """Own signed record; None while this peer does not listen."""
         self._listening: tuple[Endpoint, ...] = ()
@@ -115,7 +119,7 @@ class Meeting:
     def dial(self, now: float) -> None:
         """Begin the dials that are due."""
         while (target := self.dialer.next(now)) is not None:
-            self._begin(Attempt(target))
+            self._begin(Attempt(target, choose(self._core.random)))
 
     def _begin(self, attempt: Attempt) -> None:
         self._next_attempt += 1
@@ -136,17 +140,17 @@ class Meeting:
         self._core.events.append(LinkFailed(attempt.target.endpoint, reason))
 
     def retry(self, link: Link, now: float) -> bool:
-        """Whether one further attempt is made with the suite that the responder wants [VN-031]."""
-        if link.dial_target is None or link.wanted_suite is None or link.retried:
+        """Whether one further attempt is made with the suite that the responder wants [VN-054] [VN-056]."""
+        attempt = link.attempt
+        if attempt is None or link.wanted_suite is None or attempt.suite is not None:
             return False
-        self._begin(Attempt(link.dial_target, link.wanted_suite))
-        link.dial_target = None
+        self._begin(Attempt(attempt.target, attempt.grease, link.wanted_suite))
         return True
 
     # --- links ---
 
     def admits(self, remote: Endpoint | None, now: float) -> bool:
-        """Whether one more inbound carrier is taken, perhaps in place of another [PX-090]."""
+        """Whether one more inbound carrier is taken, perhaps in place of another [HS-042] [HS-043]."""
         inbound = [link for link in self._core.links.values() if not link.outbound and not link.over]
         if remote is None:
             return len(inbound) < self._max_inbound
@@ -207,8 +211,10 @@ class Meeting:
         """HELLO has come: of two links that crossed, the one whose initiator has the lower identity stays [ID-021]."""
         for other in self.others(link):
             if other.outbound is link.outbound:
-                self._close_duplicate(link)
-                return
+                if not link.outbound:
+                    # The initiator lost the older one, or it would not have dialled [ID-024].
+                    self._close_duplicate(min(link, other, key=lambda one: one.offered_at))
+                continue
             ours, theirs = self._identity.public, link.identity
             outbound_goes = ours > theirs
             self._close_duplicate(link if link.outbound is outbound_goes else other)
@@ -220,13 +226,12 @@ class Meeting:
 
     def established(self, link: Link, record: bytes | None, now: float, unix_time: float) -> None:
         """HELLO has come."""
-        self.take(link)
         origin = Origin.of(link.identity, link.remote)
         link.exchange = self.exchange.open_link(origin, now, dialled=link.remote if link.outbound else None)
         self._by_exchange[link.exchange] = link
-        if link.dial_target is not None:
+        if link.attempt is not None:
             link.reported = True
-            for target in self.dialer.succeeded(link.dial_target, link.identity, now):
+            for target in self.dialer.succeeded(link.attempt.target, link.identity, now):
                 self._hang_up(target)
         else:
             link.reported = True
@@ -237,7 +242,7 @@ class Meeting:
 
     def _hang_up(self, target: DialTarget) -> None:
         for link in self._core.links.values():
-            if link.dial_target is target and not link.over:
+            if link.attempt is not None and link.attempt.target is target and not link.over:
                 link.connection.send(CloseLink(CloseCode.NONE, "the slot goes to a peer of another network"))
                 self._core.unsettle(link)
 
@@ -251,11 +256,12 @@ class Meeting:
             self.exchange.close_link(link.exchange, now)
             del self._by_exchange[link.exchange]
             link.exchange = None
+        target = None if link.attempt is None else link.attempt.target
         if link.reported:
             reconnect = event.code not in (CloseCode.DUPLICATE, CloseCode.SELF)
-            self.dialer.closed(link.identity, now, target=link.dial_target, reconnect=reconnect)
-        elif link.dial_target is not None and not self.retry(link, now):
-            self.dialer.failed(link.dial_target, _failure(link, event), now, identity=link.connection.identity)
+            self.dialer.closed(link.identity, now, target=target, reconnect=reconnect)
+        elif target is not None and not self.retry(link, now):
+            self.dialer.failed(target, _failure(link, event), now, identity=link.connection.identity)
             self._core.events.append(LinkFailed(link.remote, event.reason))
 
     # --- exchange ---

@@ -24,13 +24,13 @@ from p2pwire.node.core import Core
 from p2pwire.node.dialer import DialLimits
 from p2pwire.node.downloads import PIPELINE, Downloads
 from p2pwire.node.events import NodeEvent, PeerConnected, PeerDisconnected
-from p2pwire.node.link import Link
-from p2pwire.node.meeting import Meeting
+from p2pwire.node.link import Attempt, Link
+from p2pwire.node.meeting import Banned, Meeting
 from p2pwire.node.seeding import Seeding
 from p2pwire.node.swarm import Phase, Resource, Swarm
 from p2pwire.node.uploads import UploadConfig
 from p2pwire.wire.messages import Buffer
-from p2pwire.wire.registry import MAX_INBOUND, MAX_UNWRITTEN_BLOCKS, REJOIN_DELAY, CloseCode, JoinFlag, Suite
+from p2pwire.wire.registry import MAX_INBOUND, MAX_UNWRITTEN_BLOCKS, REJOIN_DELAY, CloseCode, JoinFlag
 
 
 @attrs.frozen
@@ -49,7 +49,7 @@ class NodeConfig:
     pipeline: int = PIPELINE
     """Blocks asked of one link and not come yet."""
     extensions: tuple[Extension, ...] = ()
-    grease: bool | None = None
+    grease: bytes | None = None
 
 
 @attrs.frozen
@@ -132,13 +132,15 @@ class Node:
         *,
         peers: Iterable[Endpoint] = (),
         identity: bytes | None = None,
+        length: int | None = None,
         sequential: bool = False,
     ) -> bytes:
-        """Fetch an object of which the id is known; its topic. `identity`: who has to answer at `peers`.
+        """Fetch an object of which the id is known; its topic.
 
-        Raises `ValueError` if the topic is there already.
+        `identity`: who has to answer at `peers`. `length`: what the object's has to be, in bytes. `sequential`: from
+        the beginning on, for a reader who does not wait. Raises `ValueError` if the topic is there already.
         """
-        swarm = Swarm.sought(oid, sequential=sequential)
+        swarm = Swarm.sought(oid, length=length, sequential=sequential)
         self._add(swarm, now)
         self.add_peers(swarm.topic, peers, now, identity=identity)
         return swarm.topic
@@ -212,9 +214,8 @@ class Node:
         attempt = self._meeting.dialled(dial)
         target = attempt.target
         self._meeting.saw_interface(local, self._now, self._unix_time)
-        link = self._open(Role.INITIATOR, target.endpoint, outbound=True, expected=target.identity, suite=attempt.suite)
-        link.dial_target = target
-        link.retried = attempt.suite is not None
+        link = self._open(Role.INITIATOR, target.endpoint, outbound=True, expected=target.identity, attempt=attempt)
+        link.attempt = attempt
         link.wanted = target.topics
         link.learned_from = target.learned_from
         return link.id
@@ -382,6 +383,9 @@ class Node:
         self._core.swarms[swarm.topic] = swarm
         self._core.publish(swarm)
         self._meeting.dialer.want(swarm.topic, self._now)
+        for link in self._core.links.values():
+            if link.established and link.connection.asked_for(swarm.topic):
+                self._join(link, swarm.topic)
         self._rest()
 
     def _open(
@@ -391,7 +395,7 @@ class Node:
         *,
         outbound: bool,
         expected: bytes | None = None,
-        suite: Suite | None = None,
+        attempt: Attempt | None = None,
     ) -> Link:
         config = self._config
         self._last_link += 1
@@ -401,9 +405,10 @@ class Node:
                 self.identity,
                 topics=self._core.catalogue,
                 taken=self._meeting.taken,
+                banned=Banned(self._meeting, remote, lambda: self._now),
                 expected=expected,
                 suites=config.suites,
-                key_suite=suite,
+                key_suite=None if attempt is None else attempt.suite,
                 psk=config.psk,
                 agent=config.agent,
                 record=self._meeting.record,
@@ -411,7 +416,7 @@ class Node:
                 extensions=config.extensions,
                 limits=config.limits,
                 timeouts=config.timeouts,
-                grease=config.grease,
+                grease=config.grease if attempt is None or config.grease is not None else attempt.grease,
             ),
             now=self._now,
             random=self._core.random,
@@ -442,10 +447,10 @@ class Node:
 
     def _settle(self, link: Link) -> None:
         now, connection = self._now, link.connection
-        link.stalled = link.unwritten >= MAX_UNWRITTEN_BLOCKS and not link.over
+        link.stalled = link.unwritten > MAX_UNWRITTEN_BLOCKS and not link.over
         while not link.stalled and (event := connection.next_event()) is not None:
             self._HANDLERS[type(event)](self, link, event)
-            link.stalled = link.unwritten >= MAX_UNWRITTEN_BLOCKS and not link.over
+            link.stalled = link.unwritten > MAX_UNWRITTEN_BLOCKS and not link.over
         if link.stalled:
             connection.pause(now)
         else:
@@ -481,11 +486,8 @@ class Node:
 
     def _on_identified(self, link: Link, event: ev.PeerIdentified) -> None:
         link.identity = event.identity
-        if self._meeting.bans.refuses(event.identity, link.remote, self._now):
-            link.connection.send(cmd.CloseLink(CloseCode.NOT_ALLOWED))
-        elif link.connection.role is Role.INITIATOR:
-            self._meeting.take(link)
-        else:
+        self._meeting.take(link)
+        if link.connection.role is Role.RESPONDER:
             self._meeting.replace_older(link)
 
     def _on_established(self, link: Link, event: ev.LinkEstablished) -> None:
@@ -598,7 +600,7 @@ class Node:
         self._join_learned(event)
 
     def _join_learned(self, event: ev.PeersReceived) -> None:
-        """A peer that is linked already was named in a topic: it may be joined there too [PX-031]."""
+        """A peer that is linked already was named in a topic: it may be joined there too [TP-017]."""
         for other in self._core.links.values():
             known = self._meeting.book.get(other.identity) if other.established else None
             if known is not None and event.topic in known.topics and event.topic not in other.topics:
@@ -663,4 +665,3 @@ class Node:
         ev.ExtensionReceived: _ignore,
         ev.Closed: _on_closed,
     }
-

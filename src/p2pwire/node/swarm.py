@@ -53,6 +53,8 @@ class Swarm:
     own: bool = False
     """The user's own content, as against a fetch."""
     sequential: bool = False
+    expected_length: int | None = None
+    """What the user was told; None: nothing."""
     info: ObjectInfo | None = None
     manifest: Manifest | None = None
     layout: Layout = attrs.field(factory=lambda: Layout.of_lengths(()))
@@ -85,9 +87,9 @@ class Swarm:
         return swarm
 
     @classmethod
-    def sought(cls, oid: bytes, *, sequential: bool) -> Swarm:
-        """Content of which the id is known."""
-        return cls(topic_of(oid), oid, sequential=sequential)
+    def sought(cls, oid: bytes, *, length: int | None, sequential: bool) -> Swarm:
+        """Content of which the id is known, and the length perhaps."""
+        return cls(topic_of(oid), oid, sequential=sequential, expected_length=length)
 
     # --- what it is ---
 
@@ -162,7 +164,7 @@ class Swarm:
         return self.trees[file].siblings(block, count) if count else ()
 
     def judge(self, request: RequestReceived) -> RejectCode | None:
-        """Why a request can not be served; None if it can. Range first, then what is held [TR-020]."""
+        """Why a request can not be served; None if it can. Range first, then what is held [TR-041] [TR-042] [TR-043]."""
         if self.info is None:
             return RejectCode.NOT_AVAILABLE
         manifest = request.file == MANIFEST_FILE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import count
 from typing import Final
 
@@ -25,8 +25,7 @@ from p2pwire.node.events import FetchComplete, NodeEvent
 from p2pwire.node.node import Node, NodeConfig
 from p2pwire.node.swarm import Resource
 from p2pwire.testing.pair import seeded
-from p2pwire.wire.messages import Buffer
-from p2pwire.wire.registry import EntryType, MANIFEST_FILE, ObjectKind
+from p2pwire.wire.registry import MANIFEST_FILE, EntryType, ObjectKind
 
 PORT: Final = 7000
 START: Final = 1_800_000_000.0
