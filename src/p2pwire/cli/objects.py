@@ -59,7 +59,8 @@ def _difference(info: ObjectInfo, uri: Uri) -> str:
         return own
     if info.kind == ObjectKind.BLOB:
         return f"it has {info.length} bytes instead of {uri.length}; {own}"
-    return f"its manifest has {info.length} bytes instead of {uri.length}, so the names or the number of its files differ; {own}"
+    lengths = f"its manifest has {info.length} bytes instead of {uri.length}"
+    return f"{lengths}, so the names or the number of its files differ; {own}"
 
 
 def uri_of(info: ObjectInfo, name: str | None) -> Uri:
