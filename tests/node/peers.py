@@ -47,7 +47,7 @@ def record(
     name: object,
     *addresses: str | Address,
     sequence: int = UNIX,
-    ttl: int = 3600,
+    ttl: int = 86400,
     signature: bytes = b"s" * 64,
 ) -> bytes:
     """A record of the peer `name`, which `Verifier` takes unless the signature is `FORGED`."""
