@@ -108,7 +108,7 @@ def test_an_error_for_programs_is_an_event_too(tmp_path: Path) -> None:
     result = run("id", "--json", tmp_path / "none")
     assert result.code == 1
     (event,) = result.events
-    assert event == {"event": "error", "code": "vanished", "message": result.sentence}
+    assert event == {"event": "error", "code": "vanished", "message": result.sentence.removeprefix("p2pwire: ")}
 
 
 def test_a_fifo_is_nothing_to_share(tmp_path: Path) -> None:

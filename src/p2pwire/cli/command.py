@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from p2pwire.cli import INTERRUPTED
+from p2pwire.cli.decode import decode
 from p2pwire.cli.errors import CommandError, failure_of
 from p2pwire.cli.identity import identity
 from p2pwire.cli.objects import id_, verify
@@ -43,13 +44,13 @@ class Program(click.Group):
             sys.stdout.flush()
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx is not None else self.name
-            _report(as_json, "usage", f"{where}: {error.format_message().rstrip('.')}", f"{where} -h explains")
+            _report(as_json, "usage", where, f"{error.format_message().rstrip('.')} ({where} -h explains)")
             code = WRONG_USAGE
         except click.ClickException as error:
-            _report(as_json, "failed", f"{self.name}: {error.format_message()}")
+            _report(as_json, "failed", self.name, error.format_message())
             code = FAILED
         except (click.Abort, KeyboardInterrupt):
-            _report(as_json, "interrupted", f"{self.name}: interrupted")
+            _report(as_json, "interrupted", self.name, "interrupted")
             code = INTERRUPTED
         except BrokenPipeError:
             # Whoever read the output has had enough; nothing may complain when the interpreter flushes it at exit.
@@ -57,7 +58,7 @@ class Program(click.Group):
             code = FAILED
         except Exception as error:
             failure = failure_of(error) or _mistake(error, "-v" in _options(arguments))
-            _report(as_json, failure.code, f"{self.name}: {failure.message}")
+            _report(as_json, failure.code, self.name, failure.message)
             code = FAILED
         sys.exit(code)
 
@@ -67,12 +68,12 @@ def _options(arguments: Sequence[str]) -> Sequence[str]:
     return arguments[: arguments.index("--")] if "--" in arguments else arguments
 
 
-def _report(as_json: bool, code: str, message: str, hint: str = "") -> None:
+def _report(as_json: bool, code: str, where: str | None, message: str) -> None:
     """Say why it ended: to a person in any case, to a program too if it listens."""
+    message = printable(" ".join(message.split()))
     if as_json:
-        write_event("error", code=code, message=printable(message))
-    text = printable(" ".join(message.split()))
-    print(f"{text} ({hint})" if hint else text, file=sys.stderr)
+        write_event("error", code=code, message=message)
+    print(f"{where}: {message}", file=sys.stderr)
 
 
 def _mistake(error: Exception, verbose: bool) -> CommandError:
@@ -100,5 +101,5 @@ def p2pwire() -> None:
     """
 
 
-for _command in (id_, verify, identity):
+for _command in (id_, verify, identity, decode):
     p2pwire.add_command(_command)

@@ -32,7 +32,7 @@ _PIECE: Final = 1 << 20
 
 
 def make_folder(place: Path, size: int) -> None:
-    """Make a folder of `size` bytes in all: nested files of random bytes, an executable, an empty directory and file."""
+    """Make a folder of `size` bytes: nested files of random bytes, an executable, an empty directory, an empty file."""
     (place / "empty").mkdir(parents=True)
     (place / "empty.txt").touch()
     (place / "hello.sh").write_bytes(SCRIPT)
