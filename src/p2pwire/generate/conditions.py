@@ -42,11 +42,13 @@ def attribute(name: str) -> str:
     return f"self.{name}"
 
 
-def number_broken(number: Number, value: str) -> Iterator[tuple[str, str]]:
-    """(condition, limit) for each limit beyond what the size itself holds."""
+def number_broken(number: Number, value: str, *, read: bool = True) -> Iterator[tuple[str, str]]:
+    """(condition, limit) for each limit beyond what the size itself holds; a number that was `read` keeps its size."""
     if not number.natural:
         if number.minimum == number.maximum:
             condition = f"{value} != {number.minimum}"
+        elif not read:
+            condition = f"not {number.minimum} <= {value} <= {number.maximum}"
         elif number.minimum == 0:
             condition = f"{value} > {number.maximum}"
         elif number.maximum == 256**number.size - 1:

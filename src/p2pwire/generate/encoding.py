@@ -105,7 +105,7 @@ class EncodeWriter:
         value = attribute(field.name)
         match field.form:
             case Number() as number:
-                for condition, limit in number_broken(number, value):
+                for condition, limit in number_broken(number, value, read=False):
                     self._refuse(condition, field.name, value, limit)
             case FixedBytes(length=length):
                 self._refuse(f"len({value}) != {length}", field.name, value, f"{length} bytes")

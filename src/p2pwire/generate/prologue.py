@@ -81,13 +81,13 @@ def _truncated(message: str, at: int, end: int, **sizes: int) -> DecodeError:
     """The first of the fields of these sizes, from `at` on, that goes past `end`."""
     for field, size in sizes.items():
         if at + size > end:
-            return TruncatedError(message, field, f"{end - at} bytes", f"{size} bytes", at)
+            return TruncatedError(message, field, end - at, f"{size} bytes", at)
         at += size
     raise AssertionError(message)
 
 
 def _trailing(message: str, end: int, size: int) -> DecodeError:
-    return DecodeError(message, "", f"{size} bytes", f"{end} bytes", end)
+    return DecodeError(message, "", size, f"{end} bytes", end)
 
 
 def _wrong_size(message: str, size: int, **sizes: int) -> DecodeError:

@@ -299,8 +299,10 @@ class Message(construct.Struct):  # type: ignore[misc]  # construct has no types
         return value
 
     def _build(self, value: Any, stream: io.BytesIO, context: Any, path: str) -> Any:
+        built = super()._build(value, stream, context, path)
+        # Only now each value is known to keep its own limits.
         self._check_rules(value, path)
-        return super()._build(value, stream, context, path)
+        return built
 
     def parse(self, data: bytes | bytearray | memoryview, **contextkw: Any) -> Any:
         """The value of a message that fills `data` exactly; raises construct.ConstructError."""

@@ -74,13 +74,13 @@ def _truncated(message: str, at: int, end: int, **sizes: int) -> DecodeError:
     """The first of the fields of these sizes, from `at` on, that goes past `end`."""
     for field, size in sizes.items():
         if at + size > end:
-            return TruncatedError(message, field, f"{end - at} bytes", f"{size} bytes", at)
+            return TruncatedError(message, field, end - at, f"{size} bytes", at)
         at += size
     raise AssertionError(message)
 
 
 def _trailing(message: str, end: int, size: int) -> DecodeError:
-    return DecodeError(message, "", f"{size} bytes", f"{end} bytes", end)
+    return DecodeError(message, "", size, f"{end} bytes", end)
 
 
 def _wrong_size(message: str, size: int, **sizes: int) -> DecodeError:
@@ -593,7 +593,7 @@ class RecordHeader:
         return cls(length)
 
     def _check(self) -> None:
-        if self.length < 17:
+        if not 17 <= self.length <= 65535:
             raise EncodeError("RecordHeader", "length", self.length, "17..65535")
 
     def encode(self) -> bytes:
@@ -632,7 +632,7 @@ class FrameHeader:
         return cls(type_, length)
 
     def _check(self) -> None:
-        if self.length > 65516:
+        if not 0 <= self.length <= 65516:
             raise EncodeError("FrameHeader", "length", self.length, "0..65516")
 
     def encode(self) -> bytes:
@@ -1493,7 +1493,7 @@ class Object:
         return cls(handle, kind, length, root)
 
     def _check(self) -> None:
-        if self.length > 70368744177664:
+        if not 0 <= self.length <= 70368744177664:
             raise EncodeError("Object", "length", self.length, "0..2^46")
         if len(self.root) != 32:
             raise EncodeError("Object", "root", self.root, "32 bytes")
@@ -1712,7 +1712,7 @@ class Interest:
         return cls(handle, bool(on))
 
     def _check(self) -> None:
-        if self.on > 1:
+        if not 0 <= self.on <= 1:
             raise EncodeError("Interest", "on", self.on, "0..1")
 
     def encode(self) -> bytes:
@@ -1862,7 +1862,7 @@ class Request:
         return cls(id_, handle, file, block, level)
 
     def _check(self) -> None:
-        if self.level > 6:
+        if not 0 <= self.level <= 6:
             raise EncodeError("Request", "level", self.level, "0..6")
         if self.block & ((1 << self.level) - 1):
             raise EncodeError("Request", "block", self.block, "a multiple of 2^level")
@@ -2248,7 +2248,7 @@ class ManifestHeader:
         return cls(count)
 
     def _check(self) -> None:
-        if self.count > 1048576:
+        if not 0 <= self.count <= 1048576:
             raise EncodeError("ManifestHeader", "count", self.count, "0..2^20")
 
     def encode(self) -> bytes:
@@ -2337,7 +2337,7 @@ class ManifestEntry:
         return message
 
     def _parts(self) -> list[Buffer]:
-        if self.type > 2:
+        if not 0 <= self.type <= 2:
             raise EncodeError("ManifestEntry", "type", self.type, "0..2")
         try:
             path_raw = self.path.encode("utf-8")
@@ -2360,7 +2360,7 @@ class ManifestEntry:
             if self.length != 0:
                 raise EncodeError("ManifestEntry", "length", self.length, "0 if type is 2")
         else:
-            if self.length > 70368744177664:
+            if not 0 <= self.length <= 70368744177664:
                 raise EncodeError("ManifestEntry", "length", self.length, "0..2^46")
             try:
                 parts.append(_MANIFEST_ENTRY_LENGTH.pack(self.length))
