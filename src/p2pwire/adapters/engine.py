@@ -167,6 +167,15 @@ class Engine:
         for story in list(self._stories):
             story.end()
 
+    def fail(self, error: BaseException) -> None:
+        """Nothing goes on any more, by a mistake: whoever waits hears of it."""
+        for transfer in self._transfers.values():
+            if not transfer.over:
+                transfer.error = error if isinstance(error, Exception) else FetchCancelledError(str(error))
+                transfer.changed()
+        for story in list(self._stories):
+            story.end()
+
     # --- what comes from outside ---
 
     def accepted(self, remote: Endpoint | None, local: Endpoint | None) -> NodeTraffic | None:

@@ -11,7 +11,7 @@ from p2pwire.storage.filesystem import FileSystemStorage
 from p2pwire.storage.interface import Storage
 
 PeerAddress: TypeAlias = Endpoint | tuple[str, int] | str
-"""An endpoint, or a host (which may be a name) and a port, or both as text: `bob.example:4000`, `[2001:db8::1]:4000`."""
+"""An endpoint, or a host (or its name) and a port, or both as text: `bob.example:4000`, `[2001:db8::1]:4000`."""
 Destination: TypeAlias = str | os.PathLike[str] | Storage
 """The directory in which the file or folder shall appear, or another place for it."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from p2pwire.connection.connection import MAX_INPUT
@@ -185,10 +187,10 @@ class Outgoing:
         """Send what the socket takes. Raises BlockingIOError when it takes no more, and OSError if the link broke."""
         buffers = self._buffers
         while buffers:
-            if len(buffers) <= MAX_BUFFERS:
-                sent = sock.sendmsg(buffers)
+            if isinstance(sock, ssl.SSLSocket):
+                sent = sock.send(buffers[0])
             else:
-                sent = sock.sendmsg([buffers[index] for index in range(MAX_BUFFERS)])
+                sent = sock.sendmsg(islice(buffers, MAX_BUFFERS))
             while buffers and sent >= (size := len(buffers[0])):
                 sent -= size
                 buffers.popleft()

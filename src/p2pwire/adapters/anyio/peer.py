@@ -46,7 +46,7 @@ class Peer:
     """One peer: listens, shares, fetches. To be used as `async with Peer() as peer`.
 
     `identity` None: a new one, for as long as the peer lives. `storage`: where fetches go that name no destination.
-    Leaving the block says SHUTDOWN to all links and finishes the disk work in hand; unfinished fetches stay on the disk.
+    Leaving the block says SHUTDOWN to all links and finishes the disk work in hand; unfinished fetches stay on disk.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Peer:
         *,
         sequential: bool = False,
     ) -> Fetch:
-        """Begin to fetch what a URI names into a directory, from the peers that it and `peers` name, and those they know.
+        """Begin to fetch what a URI names into a directory, from the peers that it and `peers` name, and from theirs.
 
         Raises UriError; ValueError for a wrong address, or if the object is shared or fetched here already.
         """
@@ -141,7 +141,7 @@ class Peer:
         self._engine.forget(parse_uri(uri).oid)
 
     async def attach(self, stream: ByteStream, *, initiator: bool) -> int:
-        """Make a byte stream of the caller's own a link of this peer, over which everything is exchanged; its number.
+        """Make a byte stream of the caller's own a link of this peer, for all that it exchanges; its number.
 
         The stream is closed when the link ends.
         """

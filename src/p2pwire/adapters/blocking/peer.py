@@ -1,0 +1,296 @@
+"""A peer for programs without an event loop: plain sockets, and a thread that waits for them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+from p2pwire.adapters.blocking.doors import Connecting, Door, Listener
+from p2pwire.adapters.blocking.fetch import Events, Fetch
+from p2pwire.adapters.blocking.flow import LEAVE_TIME, Flow
+from p2pwire.adapters.blocking.loop import Loop
+from p2pwire.adapters.disk import WORKERS, Ending, Work
+from p2pwire.adapters.engine import Engine, NodeTraffic
+from p2pwire.adapters.places import Destination, PeerAddress, host_and_port, literal, parse_uri, storage_at
+from p2pwire.adapters.sockets import (
+    ANY_HOST,
+    READ_SIZE,
+    begin_connect,
+    endpoint_of,
+    listening_sockets,
+    tune,
+)
+from p2pwire.connection.config import Role
+from p2pwire.content.uri import Uri
+from p2pwire.crypto.identity import Identity
+from p2pwire.node.actions import Dial
+from p2pwire.node.address import Endpoint
+from p2pwire.node.node import NodeConfig, PeerInfo
+from p2pwire.storage.interface import Shared, Storage
+from p2pwire.storage.scan import scan
+
+
+class Peer:
+    """One peer: listens, shares, fetches. To be used as `with Peer() as peer`; its methods may be called in any thread.
+
+    `identity` None: a new one, for as long as the peer lives. `storage`: where fetches go that name no destination.
+    Leaving the block says SHUTDOWN to all links and finishes the disk work in hand; unfinished fetches stay on disk.
+    """
+
+    def __init__(
+        self, identity: Identity | None = None, storage: Storage | None = None, *, config: NodeConfig | None = None
+    ) -> None:
+        self._given = identity, config
+        self._storage = storage
+
+    def __enter__(self) -> Peer:
+        identity, config = self._given
+        self._loop = Loop("p2pwire peer")
+        self._outside = _Outside(self._loop)
+        self._engine = self._outside.engine = Engine(identity, config, self._outside)
+        self._loop.on_failure = self._outside.fail
+        self._loop.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def identity(self) -> Identity:
+        """Who this peer is."""
+        return self._engine.identity
+
+    def listen(self, host: str | None = None, port: int = 0) -> list[Endpoint]:
+        """Accept links at all addresses of a host (None: of this machine, IPv4 and IPv6), on one port (0: a free one).
+
+        Returns the addresses with the port. Raises OSError.
+        """
+        if host is None:
+            addresses: Iterable[str] = ANY_HOST
+        elif literal(host, port) is not None:
+            addresses = [host]
+        else:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
+        sockets = listening_sockets(addresses, port)
+        bound = [endpoint for sock in sockets if (endpoint := endpoint_of(sock.getsockname())) is not None]
+
+        def begin() -> None:
+            for sock in sockets:
+                self._outside.accept_from(sock)
+            self._engine.listening(bound)
+
+        self._loop.call(begin)
+        return bound
+
+    def share(
+        self, content: str | os.PathLike[str] | Shared, progress: Callable[[int, int], None] | None = None
+    ) -> Uri:
+        """Hash and serve a file or folder, or content that is hashed; its URI, with the addresses that are listened on.
+
+        `progress` is called with the bytes hashed and the bytes in all. Raises StorageError.
+        """
+        shared = scan(content, progress) if isinstance(content, str | os.PathLike) else content
+        return self._loop.call(lambda: self._engine.share(shared))
+
+    def fetch(
+        self,
+        uri: Uri | str,
+        destination: Destination | None = None,
+        peers: Iterable[PeerAddress] = (),
+        *,
+        sequential: bool = False,
+    ) -> Fetch:
+        """Begin to fetch what a URI names into a directory, from the peers that it and `peers` name, and from theirs.
+
+        Names of hosts are looked up before this returns. Raises UriError; ValueError for a wrong address, or if the
+        object is shared or fetched here already.
+        """
+        addresses = [host_and_port(peer) for peer in peers]
+        place = storage_at(destination, self._storage)
+        fetch = Fetch(self._loop, self._engine, parse_uri(uri), place, sequential=sequential)
+        for host, port in addresses:
+            self._add_peer(fetch, host, port)
+        return fetch
+
+    def _add_peer(self, fetch: Fetch, host: str, port: int) -> None:
+        endpoints = [literal(host, port)]
+        if None in endpoints:
+            try:
+                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                self._loop.post(lambda: self._engine.cannot_resolve(host, reason))
+                return
+            endpoints = [endpoint_of(entry[4]) for entry in found]
+        # The node dials several at once, whatever their family: happy eyeballs.
+        known = [endpoint for endpoint in endpoints if endpoint is not None]
+        self._loop.post(lambda: self._engine.add_peers(fetch.transfer, known))
+
+    def forget(self, uri: Uri | str) -> None:
+        """Stop to share or fetch an object; what is on the disk stays."""
+        oid = parse_uri(uri).oid
+        self._loop.call(lambda: self._engine.forget(oid))
+
+    def attach(self, sock: socket.socket, *, initiator: bool) -> int:
+        """Make a connected socket of the caller's own a link of this peer, for all that it exchanges; its number.
+
+        The socket is closed when the link ends.
+        """
+
+        def begin() -> int:
+            traffic = self._engine.attached(Role.INITIATOR if initiator else Role.RESPONDER)
+            self._outside.begin(tune(sock), traffic)
+            return traffic.link
+
+        return self._loop.call(begin)
+
+    def peers(self) -> list[PeerInfo]:
+        """The open links."""
+        return self._loop.call(self._engine.peers)
+
+    def events(self) -> Events:
+        """What happens from now on: who came and went, who was learned from whom, what became known and complete."""
+        events = Events()
+        self._loop.call(lambda: self._engine.tell(events))
+        return events
+
+    def close(self) -> None:
+        """Leave in order. A second time does nothing."""
+        self._loop.post(self._outside.leave)
+        self._loop.join()
+        self._outside.workers.shutdown()
+
+
+class _Outside:
+    """The engine's hands: sockets, worker threads, the clock. For the thread of the loop."""
+
+    engine: Engine
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self.now = loop.now
+        self.workers = ThreadPoolExecutor(WORKERS, "p2pwire disk")
+        self._flows: dict[int, Flow] = {}
+        self._doors: dict[Door, None] = {}
+        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._at_work = 0
+        self._leaving = False
+        self._stores_closed = False
+
+    # --- doors ---
+
+    def accept_from(self, listener: socket.socket) -> None:
+        """Accept until the peer leaves."""
+        self._doors[Listener(self._loop, listener, self._welcome)] = None
+
+    def _welcome(self, sock: socket.socket, remote: Endpoint | None) -> None:
+        traffic = self.engine.accepted(remote, endpoint_of(sock.getsockname()))
+        if traffic is None:
+            sock.close()
+        else:
+            self.begin(tune(sock), traffic)
+
+    def dial(self, dial: Dial) -> None:
+        """See `Outside`."""
+
+        def ended(door: Connecting, outcome: socket.socket | OSError) -> None:
+            del self._doors[door]
+            if isinstance(outcome, OSError):
+                self.engine.dial_failed(dial, outcome)
+            else:
+                self.begin(outcome, self.engine.dialled(dial, endpoint_of(outcome.getsockname())))
+
+        try:
+            sock = begin_connect(dial.endpoint)
+        except OSError as error:
+            failure = error
+            self._loop.soon(lambda: self.engine.dial_failed(dial, failure))
+        else:
+            self._doors[Connecting(self._loop, sock, ended)] = None
+
+    # --- links ---
+
+    def begin(self, sock: socket.socket, traffic: NodeTraffic) -> None:
+        """Let a link's bytes flow."""
+        link = traffic.link
+        flow = self._flows[link] = Flow(self._loop, sock, self._buffer, traffic, lambda: self._flow_ended(link))
+        flow.stir()
+        self.engine.pump()
+
+    def _flow_ended(self, link: int) -> None:
+        del self._flows[link]
+        self._leave_if_done()
+
+    def transmit(self, link: int) -> None:
+        """See `Outside`."""
+        if link in self._flows:
+            self._flows[link].stir()
+
+    def resume_reading(self, link: int) -> None:
+        """See `Outside`."""
+        self.transmit(link)
+
+    def hang_up(self, link: int) -> None:
+        """See `Outside`."""
+        if link in self._flows:
+            self._flows[link].hang_up()
+
+    # --- workers and time ---
+
+    def run_in_worker(self, work: Work, ending: Ending) -> None:
+        """See `Outside`."""
+
+        def ended(future: Future[object]) -> None:
+            self._at_work -= 1
+            error = future.exception()
+            if isinstance(error, Exception):
+                ending(None, error)
+            else:
+                ending(future.result(), None)
+            self._leave_if_done()
+
+        self._at_work += 1
+        self.workers.submit(work).add_done_callback(lambda future: self._loop.post(lambda: ended(future)))
+
+    def wake_at(self, when: float | None) -> None:
+        """See `Outside`."""
+        self._loop.at(when, self.engine.on_time)
+
+    # --- the end ---
+
+    def leave(self) -> None:
+        """Close links and stores in order, then end the loop."""
+        if self._leaving:
+            return
+        self._leaving = True
+        self.engine.close_links()
+        for door in list(self._doors):
+            door.close()
+        self._loop.at(self.now() + LEAVE_TIME, self._abort_links)
+        self._leave_if_done()
+
+    def _abort_links(self) -> None:
+        for flow in list(self._flows.values()):
+            flow.abort()
+
+    def _leave_if_done(self) -> None:
+        if not self._leaving or self._flows:
+            return
+        if not self._stores_closed:
+            self._stores_closed = True
+            self.engine.close_stores()
+        if not self._at_work:
+            self._loop.stop()
+
+    def fail(self, error: BaseException) -> None:
+        """The loop has ended by a mistake: nobody shall wait for ever."""
+        self.engine.fail(error)
+        self._abort_links()
+        for door in list(self._doors):
+            door.close()
