@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from ipaddress import IPv6Address
 from typing import Final
@@ -108,12 +108,7 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("-v", "--verbose", is_flag=True, help="Tell more of what happens.")
     @wraps(command)
     def reports(as_json: bool, quiet: bool, verbose: bool, **arguments: object) -> None:
-        output: Output = JsonOutput() if as_json else TextOutput(quiet=quiet, verbose=verbose)
+        output: Output = JsonOutput(verbose=verbose) if as_json else TextOutput(quiet=quiet, verbose=verbose)
         command(output, **arguments)
 
     return reports
-
-
-def resolve_all(peers: Iterable[HostPort]) -> list[Endpoint]:
-    """The endpoints of several hosts, each once. Raises CommandError."""
-    return list(dict.fromkeys(endpoint for peer in peers for endpoint in peer.resolve()))

@@ -14,9 +14,11 @@ import click
 from p2pwire.cli import INTERRUPTED
 from p2pwire.cli.decode import decode
 from p2pwire.cli.errors import CommandError, failure_of
+from p2pwire.cli.get import get
 from p2pwire.cli.identity import identity
 from p2pwire.cli.objects import id_, verify
 from p2pwire.cli.output import write_event
+from p2pwire.cli.share import share
 from p2pwire.cli.text import printable
 
 FAILED: Final = 1
@@ -101,5 +103,5 @@ def p2pwire() -> None:
     """
 
 
-for _command in (id_, verify, identity, decode):
+for _command in (share, get, id_, verify, identity, decode):
     p2pwire.add_command(_command)

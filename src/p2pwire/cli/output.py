@@ -16,14 +16,15 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn
+from rich.text import Text
 
 from p2pwire.cli.text import printable, rate_text, short_id, size_text, time_text
 
 EVENT_INTERVAL: Final = 0.2
 """seconds between two progress events for a program: enough for a smooth bar, few enough to read through a pipe."""
 
-LINE_INTERVAL: Final = 2.0
+LINE_INTERVAL: Final = 1.0
 """seconds between two lines of progress in a pipe or a log."""
 
 
@@ -35,8 +36,8 @@ class Output(ABC):
         """What the user asked for: some lines of text, or one object."""
 
     @abstractmethod
-    def listening(self, address: str, peer: str, uri: str, *, what: str, name: str | None = None) -> None:
-        """Others can connect now. `what` describes the object to people; `name` names the peer among several."""
+    def listening(self, address: str, peer: str, uri: str, *, what: str = "", name: str | None = None) -> None:
+        """Others can connect now. `what` describes to people what is shared; `name` names the peer among several."""
 
     @abstractmethod
     def peer(self, peer: str, address: str | None, learned_from: str | None, agent: str) -> None:
@@ -45,6 +46,10 @@ class Output(ABC):
     @abstractmethod
     def complete(self, path: str, size: int, seconds: float, sources: Mapping[str, int]) -> None:
         """Everything is verified and under its name."""
+
+    @abstractmethod
+    def trouble(self, code: str, message: str) -> None:
+        """Something failed, and the command goes on."""
 
     @abstractmethod
     def say(self, text: str) -> None:
@@ -66,17 +71,23 @@ class Output(ABC):
 class Meter:
     """Shows how far something has come; this one shows nothing."""
 
-    def show(self, done: int, total: int, note: str = "") -> None:
-        """`done` of `total` bytes; `note` is a word or two about how."""
+    def show(self, done: int, total: int, note: str = "", sources: Mapping[str, int] | None = None) -> None:
+        """`done` of `total` bytes; `note` is a word or two about how, `sources` the bytes that came from each peer."""
+
+    def wait(self, text: str) -> None:
+        """Nothing can be measured yet; for people at a terminal."""
 
 
 class JsonOutput(Output):
     """For programs."""
 
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose = verbose
+
     def result(self, lines: list[str], fields: Mapping[str, object]) -> None:
         write_json(fields)
 
-    def listening(self, address: str, peer: str, uri: str, *, what: str, name: str | None = None) -> None:
+    def listening(self, address: str, peer: str, uri: str, *, what: str = "", name: str | None = None) -> None:
         write_event("listening", address=address, id=peer, uri=uri, **({"name": name} if name is not None else {}))
 
     def peer(self, peer: str, address: str | None, learned_from: str | None, agent: str) -> None:
@@ -84,6 +95,9 @@ class JsonOutput(Output):
 
     def complete(self, path: str, size: int, seconds: float, sources: Mapping[str, int]) -> None:
         write_event("complete", path=path, bytes=size, seconds=round(seconds, 3), sources=dict(sources))
+
+    def trouble(self, code: str, message: str) -> None:
+        write_event("error", code=code, message=printable(message))
 
     def say(self, text: str) -> None:
         pass
@@ -94,7 +108,7 @@ class JsonOutput(Output):
     @contextmanager
     def meter(self, label: str, *, events: bool = True) -> Iterator[Meter]:
         """See `Output`."""
-        yield _EventMeter() if events else Meter()
+        yield _EventMeter(with_sources=self._verbose) if events else Meter()
 
 
 def write_event(event: str, **fields: object) -> None:
@@ -108,15 +122,17 @@ def write_json(fields: Mapping[str, object]) -> None:
 
 
 class _EventMeter(Meter):
-    def __init__(self) -> None:
+    def __init__(self, *, with_sources: bool) -> None:
+        self._with_sources = with_sources
         self._last: tuple[int, int] | None = None
         self._due = 0.0
 
-    def show(self, done: int, total: int, note: str = "") -> None:
+    def show(self, done: int, total: int, note: str = "", sources: Mapping[str, int] | None = None) -> None:
         now = time.monotonic()
         if (done, total) != self._last and (now >= self._due or done == total):
             self._last, self._due = (done, total), now + EVENT_INTERVAL
-            write_event("progress", done=done, total=total)
+            more = {"sources": dict(sources)} if self._with_sources and sources is not None else {}
+            write_event("progress", done=done, total=total, **more)
 
 
 class TextOutput(Output):
@@ -133,10 +149,13 @@ class TextOutput(Output):
         for line in lines:
             self._line(line)
 
-    def listening(self, address: str, peer: str, uri: str, *, what: str, name: str | None = None) -> None:
+    def listening(self, address: str, peer: str, uri: str, *, what: str = "", name: str | None = None) -> None:
         who = f"{name} ({short_id(peer)})" if name is not None else f"peer {short_id(peer)}"
-        self.say(f"{who} shares {what} at {address}")
-        if name is None:
+        if what:
+            self.say(f"{who} shares {what} at {address}")
+        else:
+            self.detail(f"{who} listens at {address}")
+        if what and name is None:
             self._line(uri)
 
     def peer(self, peer: str, address: str | None, learned_from: str | None, agent: str) -> None:
@@ -150,6 +169,9 @@ class TextOutput(Output):
         for peer, part in sorted(sources.items(), key=lambda row: -row[1]):
             self.say(f"  {size_text(part)} from {short_id(peer)}")
         self._line(path)
+
+    def trouble(self, code: str, message: str) -> None:
+        self.notice(message)
 
     def say(self, text: str) -> None:
         if not self._quiet:
@@ -170,6 +192,7 @@ class TextOutput(Output):
                 BarColumn(bar_width=None),
                 TaskProgressColumn(),
                 TextColumn("{task.fields[amount]}", markup=False),
+                _RateColumn(),
                 console=self._console,
                 transient=True,
                 redirect_stdout=False,
@@ -187,6 +210,14 @@ class TextOutput(Output):
             sys.stdout.flush()
 
 
+class _RateColumn(ProgressColumn):
+    """How fast it goes."""
+
+    def render(self, task: Task) -> Text:
+        """See rich."""
+        return Text(rate_text(task.speed, 1) if task.speed else "")
+
+
 class _Bar(Meter):
     """A bar at the bottom of a terminal; lines appear above it."""
 
@@ -194,7 +225,10 @@ class _Bar(Meter):
         self._progress = progress
         self._task = progress.add_task(printable(label), total=None, amount="")
 
-    def show(self, done: int, total: int, note: str = "") -> None:
+    def wait(self, text: str) -> None:
+        self._progress.update(self._task, amount=printable(text))
+
+    def show(self, done: int, total: int, note: str = "", sources: Mapping[str, int] | None = None) -> None:
         amount = f"{size_text(done)} of {size_text(total)}" + (f", {note}" if note else "")
         # An empty object is complete from the start; a bar of zero would pulse.
         self._progress.update(self._task, completed=done if total else 1, total=total or 1, amount=printable(amount))
@@ -209,7 +243,7 @@ class _Lines(Meter):
         self._due = time.monotonic() + LINE_INTERVAL
         self._begun = False
 
-    def show(self, done: int, total: int, note: str = "") -> None:
+    def show(self, done: int, total: int, note: str = "", sources: Mapping[str, int] | None = None) -> None:
         now = time.monotonic()
         if now < self._due and not (self._begun and done == total):
             return
