@@ -414,8 +414,8 @@ class Dialer:
         named = candidate.names
         slot = _Slot(candidate, source, named, _limited_group(endpoint), counted=not candidate.exempt)
         self._slots[target] = slot
+        self._queues.begin(source, now)  # first, so that the source is not forgotten with its last candidate
         self._queues.dequeue(candidate, now)
-        self._queues.begin(source, now)
         candidate.dialling = True
         self._dialled.add(endpoint)
         if not candidate.exempt:
