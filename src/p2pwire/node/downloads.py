@@ -40,6 +40,9 @@ from p2pwire.wire.registry import (
 PIPELINE = 256
 """blocks asked of one link and not come yet: 4 MiB keep a link of 300 Mbit/s and 100 ms busy."""
 
+REQUEST_BATCH = 32
+"""blocks of room for which further requests wait while more than so many blocks are on their way."""
+
 BATCH = 256
 """blocks written in one piece of disk work at most: 4 MiB."""
 
@@ -274,6 +277,8 @@ class Downloads:
             if swarm is None or swarm.picker is None:
                 continue
             while connection.requests_left and (room := min(connection.credit, self._pipeline - link.in_flight)) > 0:
+                if room < REQUEST_BATCH < link.in_flight:
+                    break  # credit comes in drops, and many small requests cost more than a few large ones
                 picked = swarm.picker.next_request(link.id, room, now)
                 if picked is None:
                     break

@@ -86,7 +86,9 @@ class MemoryStore:
 
     def write(self, block: act.BlockToWrite) -> None:
         """Keep one block."""
-        content = self.files.setdefault(block.file, bytearray(self.length(block.file)))
+        content = self.files.get(block.file)
+        if content is None:
+            content = self.files[block.file] = bytearray(self.length(block.file))
         content[block.block * BLOCK : block.block * BLOCK + len(block.data)] = block.data
 
     def read(self, file: int, block: int, count: int) -> bytes:
