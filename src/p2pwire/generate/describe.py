@@ -393,7 +393,8 @@ class _Reader:
         yield Row(offset, length, path, type_, value_text(field, value, values), problem, requirement)
         inside = _INSIDE.get((message.title, field.name))
         if inside is not None:
-            yield from _Reader(self.data, offset).bounded(inside, path, offset + length)
+            inner = path[: -len(field.name)] + inside.title
+            yield from _Reader(self.data, offset).bounded(inside, inner, offset + length)
 
     def _sequence(
         self, message: MessageForm, field: Field, form: Sequence, path: str, values: dict[str, Any]
