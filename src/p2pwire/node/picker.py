@@ -18,9 +18,9 @@ import attrs
 from p2pwire.node.availability import Availability, UnitSet, each, lowest, random_unit, unit_range, unit_set
 from p2pwire.node.blockset import BlockSet
 from p2pwire.node.flights import Flights, Layout, OneFile, PickedRequest
-from p2pwire.wire.registry import MAX_LEVEL
+from p2pwire.wire.registry import MAX_BLOCKS, MAX_LEVEL
 
-__all__ = ["Layout", "OneFile", "PickedRequest", "Picker", "PickerConfig"]
+__all__ = ["Layout", "OneFile", "PickedRequest", "Picker", "PickerConfig", "SEQUENTIAL"]
 
 _NEVER: Final = float("-inf")
 
@@ -34,7 +34,7 @@ class PickerConfig:
     random_picks: int = 4
     """Requests at the start for which rarity does not count."""
     shares: int = 2
-    """No request takes more than one of so many shares per link of what is open: no link is left alone with much."""
+    """A request takes about one of so many shares per link of what is open: no link is left alone with much."""
     begun_per_link: int = 2
     """Units begun and not finished, per link, above which these are finished first, since only whole units can be
     offered. This holds for units larger than a request; smaller ones finish as their neighbours come, and to hurry
@@ -49,6 +49,10 @@ class PickerConfig:
     """Further requests for one block in the endgame."""
     endgame_patience: float = 1.0
     """Seconds that a block is in flight before it is asked of one more link."""
+
+
+SEQUENTIAL: Final = PickerConfig(window=MAX_BLOCKS, window_level=MAX_LEVEL)
+"""From front to back wherever the reader is: for a manifest, with `read_from(0)`."""
 
 
 @attrs.define(eq=False)
@@ -199,7 +203,7 @@ class Picker:
         if not candidates:
             return self._duplicate(link, state, units, now)
         share = self._open_count // (self._config.shares * max(1, self._holding))
-        top = min(self._config.max_level, max_cost.bit_length() - 1, max(1, share).bit_length() - 1)
+        top = min(self._config.max_level, max_cost.bit_length() - 1, (max(1, share) - 1).bit_length())
         seed = self._next_in_window(candidates)
         if seed is None:
             seed, units = self._choose(candidates, units)
