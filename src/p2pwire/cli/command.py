@@ -13,8 +13,10 @@ import click
 
 from p2pwire.cli import INTERRUPTED
 from p2pwire.cli.decode import decode
+from p2pwire.cli.demo import demo
 from p2pwire.cli.errors import CommandError, failure_of
 from p2pwire.cli.get import get
+from p2pwire.cli.holder import demo_peer
 from p2pwire.cli.identity import identity
 from p2pwire.cli.objects import id_, verify
 from p2pwire.cli.output import write_event
@@ -103,5 +105,5 @@ def p2pwire() -> None:
     """
 
 
-for _command in (share, get, id_, verify, identity, decode):
+for _command in (demo, share, get, id_, verify, identity, decode, demo_peer):
     p2pwire.add_command(_command)

@@ -19,8 +19,8 @@ class CommandError(Exception):
 
 def failure_of(error: Exception) -> CommandError | None:
     """The failure that an error stands for; None for one that only a mistake in this program can cause."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    if isinstance(error, ExceptionGroup):
+        return next((failure for inner in error.exceptions if (failure := failure_of(inner)) is not None), None)
     if isinstance(error, CommandError):
         return error
     if isinstance(error, StorageError):

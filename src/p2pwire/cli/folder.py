@@ -16,10 +16,10 @@ from p2pwire.wire.registry import MAX_LEVEL
 SCRIPT: Final = b"#!/bin/sh\necho 'Hello from Alice'\n"
 
 _SHARES: Final = {
-    "film.raw": 40,
-    "photos/harbour.raw": 25,
-    "photos/2024/summer/lighthouse.raw": 20,
-    "music/song.raw": 14,
+    "film.raw": 35,
+    "music/song.raw": 15,
+    "photos/2024/summer/lighthouse.raw": 25,
+    "photos/harbour.raw": 24,
     "notes/of/a/long/journey.txt": 1,
 }
 """Percents of the whole that each file has."""

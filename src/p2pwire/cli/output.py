@@ -40,6 +40,10 @@ class Output(ABC):
         """Others can connect now. `what` describes to people what is shared; `name` names the peer among several."""
 
     @abstractmethod
+    def name(self, peer: str, name: str) -> None:
+        """From now on people call this peer by a name."""
+
+    @abstractmethod
     def peer(self, peer: str, address: str | None, learned_from: str | None, agent: str) -> None:
         """A link to an authenticated peer is open; `learned_from` is the identity of the one who named it."""
 
@@ -83,6 +87,9 @@ class JsonOutput(Output):
 
     def __init__(self, *, verbose: bool) -> None:
         self._verbose = verbose
+
+    def name(self, peer: str, name: str) -> None:
+        pass
 
     def result(self, lines: list[str], fields: Mapping[str, object]) -> None:
         write_json(fields)
@@ -141,6 +148,7 @@ class TextOutput(Output):
     def __init__(self, *, quiet: bool, verbose: bool) -> None:
         self._quiet = quiet
         self._verbose = verbose
+        self._names: dict[str, str] = {}
         self._terminal = sys.stdout.isatty()
         # The environment may ask for colours in a log; nothing else of a terminal belongs there.
         self._console = Console(force_terminal=self._terminal, highlight=False, markup=False, emoji=False)
@@ -148,6 +156,12 @@ class TextOutput(Output):
     def result(self, lines: list[str], fields: Mapping[str, object]) -> None:
         for line in lines:
             self._line(line)
+
+    def name(self, peer: str, name: str) -> None:
+        self._names[peer] = name
+
+    def _who(self, peer: str) -> str:
+        return self._names.get(peer) or short_id(peer)
 
     def listening(self, address: str, peer: str, uri: str, *, what: str = "", name: str | None = None) -> None:
         who = f"{name} ({short_id(peer)})" if name is not None else f"peer {short_id(peer)}"
@@ -160,14 +174,14 @@ class TextOutput(Output):
 
     def peer(self, peer: str, address: str | None, learned_from: str | None, agent: str) -> None:
         where = f" at {address}" if address is not None else ""
-        through = f", learned from {short_id(learned_from)}" if learned_from is not None else ""
+        through = f", learned from {self._who(learned_from)}" if learned_from is not None else ""
         program = f" ({agent})" if self._verbose and agent else ""
-        self.say(f"met {short_id(peer)}{where}{through}{program}")
+        self.say(f"met {self._who(peer)}{where}{through}{program}")
 
     def complete(self, path: str, size: int, seconds: float, sources: Mapping[str, int]) -> None:
         self.say(f"{size_text(size)} verified in {time_text(seconds)} ({rate_text(size, seconds)})")
         for peer, part in sorted(sources.items(), key=lambda row: -row[1]):
-            self.say(f"  {size_text(part)} from {short_id(peer)}")
+            self.say(f"  {size_text(part)} from {self._who(peer)}")
         self._line(path)
 
     def trouble(self, code: str, message: str) -> None:
