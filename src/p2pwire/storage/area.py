@@ -210,7 +210,7 @@ def _make_tree(content: Directory, place: Path, entries: Iterable[Entry]) -> Non
     parents: set[bytes] = set()
     for entry in entries:
         path = entry.path.encode()
-        with reported("create", place / entry.path):
+        with reported("create", place, entry.path):
             try:
                 for parent in _missing(path, parents):
                     content.make_directory(parent)
@@ -224,7 +224,7 @@ def mend_tree(content: Directory, place: Path, entries: Iterable[Entry]) -> None
     parents: set[bytes] = set()
     for entry in entries:
         path = entry.path.encode()
-        with reported("create", place / entry.path):
+        with reported("create", place, entry.path):
             for parent in _missing(path, parents):
                 found = content.stat(parent)
                 if found is None or not stat.S_ISDIR(found.st_mode):
@@ -278,16 +278,16 @@ def settle(content: Directory, place: Path, manifest: Manifest) -> array[int]:
     stamps = array("q")
     paths: list[bytes] = []
     for entry in manifest:
-        path, where = entry.path.encode(), place / entry.path
-        with reported("examine", where):
+        path, empty = entry.path.encode(), entry.type == EntryType.EMPTY_DIRECTORY
+        with reported("examine", place, entry.path):
             found = content.stat(path)
-            if found is None or stat.S_ISDIR(found.st_mode) != (entry.type == EntryType.EMPTY_DIRECTORY):
-                raise changed_error(where)
+            if found is None or not (stat.S_ISDIR if empty else stat.S_ISREG)(found.st_mode):
+                raise changed_error(place / entry.path)
             stamps.append(found.st_mtime_ns)
-            if entry.type == EntryType.EMPTY_DIRECTORY:
+            if empty:
                 continue
-            if not stat.S_ISREG(found.st_mode) or found.st_size != entry.length:
-                raise changed_error(where)
+            if found.st_size != entry.length:
+                raise changed_error(place / entry.path)
             if bool(found.st_mode & stat.S_IXUSR) != (entry.type == EntryType.EXECUTABLE):
                 _set_executable(content, path, found.st_mode, entry.type == EntryType.EXECUTABLE)
             paths.append(path)

@@ -92,9 +92,9 @@ def storage_error(error: OSError, doing: str, path: str | bytes | os.PathLike[st
 
 
 @contextmanager
-def reported(doing: str, path: str | bytes | os.PathLike[str]) -> Iterator[None]:
-    """Within this block an OSError becomes a StorageError about `path`."""
+def reported(doing: str, path: str | bytes | os.PathLike[str], below: str = "") -> Iterator[None]:
+    """Within this block an OSError becomes a StorageError about `path`, or about `below` in that directory."""
     try:
         yield
     except OSError as error:
-        raise storage_error(error, doing, path) from error
+        raise storage_error(error, doing, os.path.join(os.fsdecode(path), below) if below else path) from error

@@ -28,7 +28,7 @@ from p2pwire.storage.files import ObjectFiles, changed_error
 from p2pwire.storage.interface import Progress, ProvedBlock
 from p2pwire.storage.journal import Journal, write_claims
 from p2pwire.storage.names import NameRules, check_final_name, check_paths, local_names
-from p2pwire.storage.restore import held_bytes, restore
+from p2pwire.storage.restore import collect, held_bytes, restore
 from p2pwire.storage.scan import Survey
 from p2pwire.wire.registry import MANIFEST_FILE, EntryType, ObjectKind
 
@@ -129,7 +129,8 @@ class FileSystemDownload:
 
     def _take_finished(self, progress: Progress | None) -> bool:
         """Whether the object is there under its name; raises StorageError (EXISTS) if something else is."""
-        found = self._destination.stat(os.fsencode(self.name))
+        with reported("examine", self.place):
+            found = self._destination.stat(os.fsencode(self.name))
         if found is None:
             return False
         blob = self.info.kind == ObjectKind.BLOB
@@ -180,13 +181,11 @@ class FileSystemDownload:
         self._files = ObjectFiles(self.info, manifest, content, area.content, flags=os.O_RDWR)
 
     def _restore_blocks(self, journal: Journal, progress: Progress | None) -> None:
-        with reported("read", self._storage.area(self.info.oid)):
-            claims = journal.read()
-            if self._files is None:
-                for _ in claims:  # to its end, so that it can be appended to
-                    pass
-                return
-            self._stored, trees = restore(self._files, claims, progress)
+        if self._files is None:
+            return
+        with reported("read", self._storage.area(self.info.oid) / os.fsdecode(STATE)):
+            claimed = collect(self._files, journal.read())
+        self._stored, trees = restore(self._files, claimed, progress)
         self.trees |= trees
         self.held = _copy(self._stored)
         total = self.info.length if self.manifest is None else self.manifest.total_length

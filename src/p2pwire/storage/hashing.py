@@ -41,9 +41,10 @@ def read_exactly(fd: int, size: int, offset: int) -> bytes:
     return b"".join(pieces)
 
 
-def hash_run(fd: int, first: int, count: int) -> list[bytes]:
-    """SHA-256 of each block; the file's last block is as short as it is, and blocks past the end are left out."""
-    data = memoryview(read_exactly(fd, count * BLOCK_SIZE, first * BLOCK_SIZE))
+def hash_run(fd: int, length: int, first: int, count: int) -> list[bytes]:
+    """SHA-256 of each block of a file of `length` bytes; what lies past its real end is left out."""
+    start = first * BLOCK_SIZE
+    data = memoryview(read_exactly(fd, min(count * BLOCK_SIZE, length - start), start))
     return [sha256(data[start : start + BLOCK_SIZE]).digest() for start in range(0, len(data), BLOCK_SIZE)]
 
 
@@ -63,30 +64,33 @@ class BlockHasher:
             self._pool.shutdown(cancel_futures=True)
 
     def hashes(
-        self, fd: int, path: Path, wanted: Iterable[tuple[int, int]], blocks: int
+        self, fd: int, length: int, wanted: Iterable[tuple[int, int]], blocks: int, place: Path, below: str = ""
     ) -> Iterator[tuple[int, list[bytes]]]:
-        """(first block, hashes) of each run (first block, count) in order; `blocks` is how many blocks they have.
+        """(first block, hashes) of each run (first block, count) of a file of `length` bytes, in order.
 
-        Raises StorageError about `path`.
+        `blocks` is how many blocks the runs have. Fewer hashes come where the file is shorter than it should be.
+        Raises StorageError about `below` in `place`.
         """
         if blocks < _PARALLEL_FROM or _THREADS == 1:
             for first, count in wanted:
-                with reported("read", path):
-                    hashes = hash_run(fd, first, count)
+                with reported("read", place, below):
+                    hashes = hash_run(fd, length, first, count)
                 yield first, hashes
             return
-        for first, future in self._submit(fd, wanted):
-            with reported("read", path):
+        for first, future in self._submit(fd, length, wanted):
+            with reported("read", place, below):
                 hashes = future.result()
             yield first, hashes
 
-    def _submit(self, fd: int, wanted: Iterable[tuple[int, int]]) -> Iterator[tuple[int, Future[list[bytes]]]]:
+    def _submit(
+        self, fd: int, length: int, wanted: Iterable[tuple[int, int]]
+    ) -> Iterator[tuple[int, Future[list[bytes]]]]:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_THREADS, "hash")
         ahead: deque[tuple[int, Future[list[bytes]]]] = deque()
         try:
             for first, count in wanted:
-                ahead.append((first, self._pool.submit(hash_run, fd, first, count)))
+                ahead.append((first, self._pool.submit(hash_run, fd, length, first, count)))
                 if len(ahead) > 2 * _THREADS:
                     yield ahead[0]
                     ahead.popleft()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
+import attrs
+
 from p2pwire.content.merkle import BLOCK, Tree, block_count, tree_height
 from p2pwire.content.units import BlockMap, Layout
 from p2pwire.storage.files import ObjectFiles
@@ -13,38 +15,18 @@ from p2pwire.storage.interface import Progress
 from p2pwire.storage.journal import Claim
 
 
-def restore(
-    files: ObjectFiles, claims: Iterable[Claim], progress: Progress | None = None
-) -> tuple[BlockMap, dict[int, Tree]]:
-    """The blocks whose bytes are what the claims' proofs say, and the proved part of the trees.
+@attrs.frozen
+class Claimed:
+    """What a state file says, unproved."""
 
-    All hashing is done anew; a claim that does not hold, for whatever reason, is passed over. Raises StorageError if
-    the content cannot be read.
-    """
-    claimed, unproved = _collect(files, claims)
-    trees = {file: Tree.load(tree.length, tree.root, tree.dump()) for file, tree in unproved.items()}
-    held = BlockMap(claimed.total)
-    done, total = 0, held_bytes(files, claimed)
-    with BlockHasher() as hasher:
-        for file, spans in _by_file(files.layout, claimed):
-            first_block = files.layout.first_block(file)
-            tree, root = trees.get(file), files.file(file)[1]
-            wanted = (run for first, last in spans for run in runs(first, last + 1))
-            count = sum(last + 1 - first for first, last in spans)
-            with files.use(file) as fd:
-                for first, hashes in hasher.hashes(fd, files.where(file), wanted, count):
-                    for block, found in enumerate(hashes, first):
-                        if found == (root if tree is None else tree.knows(block) and tree.leaf(block)):
-                            held.add(first_block + block)
-                    done += len(hashes)
-                    if progress is not None:
-                        progress(min(done * BLOCK, total), total)
-    return held, trees
+    blocks: BlockMap
+    trees: dict[int, Tree]
+    """Every hash that it holds, by file, of files with more than one block."""
 
 
-def _collect(files: ObjectFiles, claims: Iterable[Claim]) -> tuple[BlockMap, dict[int, Tree]]:
-    """The blocks that are claimed, and trees of all hashes in the claims: unproved."""
-    claimed = BlockMap(files.layout.total_blocks)
+def collect(files: ObjectFiles, claims: Iterable[Claim]) -> Claimed:
+    """Gather claims, passing over those that fit no file."""
+    blocks = BlockMap(files.layout.total_blocks)
     trees: dict[int, Tree] = {}
     for claim in claims:
         if claim.file >= files.layout.files:
@@ -53,13 +35,37 @@ def _collect(files: ObjectFiles, claims: Iterable[Claim]) -> tuple[BlockMap, dic
         height = tree_height(length)
         if claim.block >= block_count(length) or len(claim.siblings) > height:
             continue
-        claimed.add(files.layout.first_block(claim.file) + claim.block)
-        if height and claim.siblings:
+        blocks.add(files.layout.first_block(claim.file) + claim.block)
+        if height:
             tree = trees.get(claim.file) or trees.setdefault(claim.file, Tree(length, root))
             tree.add(claim.block, _climb(claim), claim.siblings)
-        elif height:
-            trees.setdefault(claim.file, Tree(length, root))
-    return claimed, trees
+    return Claimed(blocks, trees)
+
+
+def restore(files: ObjectFiles, claimed: Claimed, progress: Progress | None = None) -> tuple[BlockMap, dict[int, Tree]]:
+    """The claimed blocks whose bytes are what their proofs say, and the proved part of the trees.
+
+    All hashing is done anew; a claim that does not hold, for whatever reason, is passed over. Raises StorageError if
+    the content cannot be read.
+    """
+    trees = {file: Tree.load(tree.length, tree.root, tree.dump()) for file, tree in claimed.trees.items()}
+    held = BlockMap(claimed.blocks.total)
+    done, total = 0, held_bytes(files, claimed.blocks)
+    with BlockHasher() as hasher:
+        for file, spans in _by_file(files.layout, claimed.blocks):
+            first_block = files.layout.first_block(file)
+            (length, root), tree = files.file(file), trees.get(file)
+            wanted = (run for first, last in spans for run in runs(first, last + 1))
+            count = sum(last + 1 - first for first, last in spans)
+            with files.use(file) as fd:
+                for first, hashes in hasher.hashes(fd, length, wanted, count, files.where(file)):
+                    for block, found in enumerate(hashes, first):
+                        if found == (root if tree is None else tree.knows(block) and tree.leaf(block)):
+                            held.add(first_block + block)
+                    done += len(hashes)
+                    if progress is not None:
+                        progress(min(done * BLOCK, total), total)
+    return held, trees
 
 
 def _climb(claim: Claim) -> Sequence[bytes]:

@@ -121,7 +121,7 @@ class Survey:
         before = len(self.entries)
         for child in children:
             path = prefix + os.fsencode(child.name).decode("utf-8", "surrogateescape")
-            with reported("read", self.place / path):
+            with reported("read", self.place, path):
                 status = child.stat(follow_symlinks=False)
                 if reason := _left_out(status.st_mode, child.name):
                     self.skipped.append(Skipped(path, reason))
@@ -181,27 +181,26 @@ class Survey:
     def _hash(self, entry: Entry, hasher: BlockHasher, meter: _Meter) -> _Hashed:
         if entry.type == EntryType.EMPTY_DIRECTORY:
             return _Hashed(entry, None, 0)
-        place = self.place / entry.path
-        with reported("read", place):
+        with reported("read", self.place, entry.path):
             fd = self.directory.open_file(self.name or _name_bytes(entry.path), os.O_RDONLY)
         try:
             before = os.fstat(fd)
             length = before.st_size
             if length > MAX_LENGTH:
-                raise _unsayable(place, f"at most {MAX_LENGTH} bytes")
+                raise _unsayable(self.place / entry.path, f"at most {MAX_LENGTH} bytes")
             blocks = block_count(length)
             leaves = bytearray()
-            for _, hashes in hasher.hashes(fd, place, runs(0, blocks), blocks):
+            for _, hashes in hasher.hashes(fd, length, runs(0, blocks), blocks, self.place, entry.path):
                 leaves += b"".join(hashes)
                 meter.add(len(hashes) * BLOCK)
             after = os.fstat(fd)
         finally:
             os.close(fd)
         if (length, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(leaves) != blocks * HASH:
-            raise changed_error(place)
+            raise changed_error(self.place / entry.path)
         tree = Tree.from_leaves(length, leaves) if blocks > 1 else None
         root = tree.root if tree is not None else bytes(leaves) or NO_ROOT
-        return _Hashed(attrs.evolve(entry, length=length, root=root), tree, after.st_mtime_ns)
+        return _Hashed(Entry(entry.type, entry.path, length, root), tree, after.st_mtime_ns)
 
 
 @attrs.frozen
