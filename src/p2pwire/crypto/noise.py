@@ -31,11 +31,11 @@ LAST_NONCE: Final = 2**64 - 1
 """The nonce that Noise keeps for REKEY; no message may use it."""
 
 
-class HandshakeFailed(Exception):  # noqa: N818  (it is an outcome that the remote brings about)
+class HandshakeFailed(Exception):
     """The remote's message cannot be accepted; this handshake is over. `str()` says why."""
 
 
-class DecryptionFailed(Exception):  # noqa: N818
+class DecryptionFailed(Exception):
     """The tag does not fit: a changed, reordered or foreign ciphertext, or another key."""
 
 
