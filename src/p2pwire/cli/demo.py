@@ -94,7 +94,7 @@ async def _play(output: Output, place: Path, size: int) -> None:
     compared = await anyio.to_thread.run_sync(check_equal, place / "alice" / FOLDER, place / FOLDER)
     names = {bob.identity: "Bob", charlie.identity: "Charlie"}
     got, seconds = complete["bytes"], complete["seconds"]
-    parts = " and ".join(f"{size_text(part)} from {names[peer]}" for peer, part in complete["sources"].items())
+    parts = " and ".join(f"{size_text(part)} from {name}" for name, part in _parts(names, complete))
     lines = [
         f"Bob listened at {bob.address}, and Charlie at {charlie.address}.",
         "Charlie dialled Bob: so Bob knew Charlie.",
@@ -102,7 +102,9 @@ async def _play(output: Output, place: Path, size: int) -> None:
         f"Alice got {parts}: {size_text(got)} in {time_text(seconds)} ({rate_text(got, seconds)}).",
         f"All {compared} bytes of Alice's folder, read again from the disk, equal the original.",
     ]
-    output.result([f"{number}. {line}" for number, line in enumerate(lines, 1)], complete)
+    for number, line in enumerate(lines, 1):
+        output.say(f"{number}. {line}")
+    output.result([], complete)
 
 
 async def _enter(stack: AsyncExitStack, output: Output, stage: Stage, name: str, size: int, *arguments: str) -> Actor:
@@ -130,8 +132,7 @@ async def _watch(output: Output, alice: Actor, holders: Sequence[Actor]) -> tupl
                         output.peer(event["id"], event["address"], event["learned_from"], "")
                         story.append(_meeting(names, event))
                     case "progress":
-                        parts = ((names.get(peer, "?"), part) for peer, part in event["sources"].items())
-                        note = ", ".join(f"{name} {size_text(part)}" for name, part in parts)
+                        note = ", ".join(f"{name} {size_text(part)}" for name, part in _parts(names, event))
                         meter.show(event["done"], event["total"], note)
                     case "complete":
                         group.cancel_scope.cancel()
@@ -139,6 +140,11 @@ async def _watch(output: Output, alice: Actor, holders: Sequence[Actor]) -> tupl
                     case "error":
                         raise CommandError(event["code"], f"Alice failed: {event['message']}")
     raise await alice.end_of_play()
+
+
+def _parts(names: Mapping[str, str], event: Event) -> list[tuple[str, int]]:
+    """How many bytes came from whom."""
+    return [(name, event["sources"][peer]) for peer, name in names.items() if peer in event["sources"]]
 
 
 def _meeting(names: Mapping[str, str], event: Event) -> str:
@@ -241,11 +247,13 @@ def _set_stage(place: Path, size: int) -> Stage:
     unit = 1 << manifest.layout.unit_exponent
     # Nobody would announce a unit of which each has a part.
     halves = {"bob": (0, -(-border // unit) * unit - 1), "charlie": (border, manifest.total_blocks - 1)}
-    stored = [store_half(shared, FileSystemStorage(place / name), FOLDER, *half) for name, half in halves.items()]
+    first, second = [
+        store_half(shared, FileSystemStorage(place / name), FOLDER, *half) for name, half in halves.items()
+    ]
     files = sum(entry.type != EntryType.EMPTY_DIRECTORY for entry in manifest)
     uri = Uri(shared.info.oid, shared.info.length, FOLDER)
     shared.close()
-    return Stage(uri, shared.info.root, files, *stored, place)
+    return Stage(uri, shared.info.root, files, first, second, place)
 
 
 def _border(layout: Layout) -> int:

@@ -17,9 +17,10 @@ from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn
+from rich.table import Column
 from rich.text import Text
 
-from p2pwire.cli.text import printable, rate_text, short_id, size_text, time_text
+from p2pwire.cli.text import part_text, printable, rate_text, short_id, size_text, time_text
 
 EVENT_INTERVAL: Final = 0.2
 """seconds between two progress events for a program: enough for a smooth bar, few enough to read through a pipe."""
@@ -189,7 +190,7 @@ class TextOutput(Output):
 
     def say(self, text: str) -> None:
         if not self._quiet:
-            self._line(text)
+            self._line(text, wrap=self._terminal)
 
     def detail(self, text: str) -> None:
         if self._verbose:
@@ -217,15 +218,18 @@ class TextOutput(Output):
         else:
             yield _Lines(self, label)
 
-    def _line(self, text: str) -> None:
-        # A URI or path is not broken: whoever copies it gets all of it.
-        self._console.print(printable(text), soft_wrap=True)
+    def _line(self, text: str, *, wrap: bool = False) -> None:
+        # A URI or path is never broken: whoever copies it gets all of it.
+        self._console.print(printable(text), soft_wrap=not wrap)
         if not self._terminal:
             sys.stdout.flush()
 
 
 class _RateColumn(ProgressColumn):
     """How fast it goes."""
+
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True))
 
     def render(self, task: Task) -> Text:
         """See rich."""
@@ -243,7 +247,7 @@ class _Bar(Meter):
         self._progress.update(self._task, amount=printable(text))
 
     def show(self, done: int, total: int, note: str = "", sources: Mapping[str, int] | None = None) -> None:
-        amount = f"{size_text(done)} of {size_text(total)}" + (f", {note}" if note else "")
+        amount = f"{part_text(done, total)}" + (f", {note}" if note else "")
         # An empty object is complete from the start; a bar of zero would pulse.
         self._progress.update(self._task, completed=done if total else 1, total=total or 1, amount=printable(amount))
 
@@ -265,4 +269,4 @@ class _Lines(Meter):
         self._due = now + LINE_INTERVAL
         percent = f" ({done * 100 // total} %)" if total else ""
         rest = f", {note}" if note else ""
-        self._output.say(f"{self._label}: {size_text(done)} of {size_text(total)}{percent}{rest}")
+        self._output.say(f"{self._label}: {part_text(done, total)}{percent}{rest}")

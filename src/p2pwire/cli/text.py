@@ -23,11 +23,24 @@ def _prints(letter: str) -> bool:
 def size_text(size: int) -> str:
     """`17 bytes`, `64.0 MiB`."""
     if size < 1024:
-        return f"{size} byte" if size == 1 else f"{size} bytes"
+        return count_text(size, "byte")
+    power = _power(size)
+    return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"
+
+
+def part_text(done: int, total: int) -> str:
+    """`27.0/64.0 MiB`."""
+    if total < 1024:
+        return f"{done}/{count_text(total, 'byte')}"
+    return f"{done / 1024 ** _power(total):.1f}/{size_text(total)}"
+
+
+def _power(size: int) -> int:
+    """Of 1024: the largest unit of which there is at least one."""
     power = 1
     while size / 1024**power >= 1023.95 and power < len(_UNITS):
         power += 1
-    return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"
+    return power
 
 
 def rate_text(size: float, seconds: float) -> str:
