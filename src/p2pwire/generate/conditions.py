@@ -74,7 +74,8 @@ def sequence_broken(rule: SequenceRule, value: str) -> str | None:
         case AscendingKey(key=key):
             return f"any(a.{key} >= b.{key} for a, b in pairwise({value}))"
         case AscendingSpans():
-            return f"any(a.last >= b.first for a, b in pairwise({value}))"
+            # One span is the common case.
+            return f"len({value}) > 1 and any(a.last >= b.first for a, b in pairwise({value}))"
         case DisjointRanges():
             taken = f"{{t for e in {value} for t in range(e.base, e.base + e.count)}}"
             return f"sum(e.count for e in {value}) > len({taken})"

@@ -18,7 +18,7 @@ from p2pwire.generate.form import (
     VariableBytes,
 )
 from p2pwire.generate.registry import REGISTRY
-from p2pwire.generate.rows import FieldRow, field_rows
+from p2pwire.generate.rows import FieldRow, element_type, field_rows
 from p2pwire.generate.states import machines
 from p2pwire.generate.wording import layout
 from p2pwire.wire import schema
@@ -122,16 +122,8 @@ def _form(row: FieldRow) -> dict[str, Any]:
             rule = {} if form.text is None else {"text_rule": _rule(form.text)}
             return {"minimum_size": form.minimum, "maximum_size": form.maximum, **rule}
         case Sequence() as form:
-            element: Any = form.element
-            match form.element:
-                case Number() as number:
-                    element = number.type
-                case FixedBytes(length=length):
-                    element = f"bytes[{length}]"
-                case MessageForm(title=title):
-                    element = title
             limits = {"minimum_count": form.minimum, "maximum_count": form.maximum}
-            return {"element": element, **limits, "rules": [_rule(rule) for rule in form.rules]}
+            return {"element": element_type(form.element), **limits, "rules": [_rule(rule) for rule in form.rules]}
 
 
 def _rule(rule: MessageRule | SequenceRule | TextRule) -> dict[str, Any]:

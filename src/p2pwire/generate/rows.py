@@ -75,41 +75,45 @@ def _type(field: Field) -> str:
     match field.form:
         case Number() as number:
             return number.type
-        case FixedBytes() | Constant():
-            return f"bytes[{field.fixed_size or _absent_size(field)}]"
-        case VariableBytes() as form:
-            return ("text" if form.text is not None else "bytes") + (
-                " to the end" if form.prefix is None else f"[{prefix_name(field)}]"
-            )
+        case FixedBytes(length=length):
+            return f"bytes[{length}]"
+        case Constant(value=value):
+            return f"bytes[{len(value)}]"
+        case VariableBytes(prefix=prefix, text=rule):
+            kind = "bytes" if rule is None else "text"
+            return f"{kind} to the end" if prefix is None else f"{kind}[{prefix_name(field)}]"
         case Sequence(element=element, prefix=prefix):
-            match element:
-                case Number():
-                    each = element.type
-                case FixedBytes(length=length):
-                    each = f"bytes[{length}]"
-                case MessageForm(title=title):
-                    each = title
+            each = element_type(element)
             return f"{each}*" if prefix is None else f"{each} × {prefix_name(field)}"
 
 
-def _absent_size(field: Field) -> int:
-    return field.form.length if isinstance(field.form, FixedBytes) else 0
+def element_type(element: Number | FixedBytes | MessageForm) -> str:
+    match element:
+        case Number():
+            return element.type
+        case FixedBytes(length=length):
+            return f"bytes[{length}]"
+        case MessageForm(title=title):
+            return title
 
 
 def _limit(field: Field) -> str:
+    """What limits the field beyond its type, and beyond its length or count if that has a row of its own."""
     match field.form:
-        case FixedBytes() | Number(boolean=True):
-            limit = "0..1" if isinstance(field.form, Number) else ""
+        case Number(boolean=True):
+            limit = "0..1"
+        case FixedBytes():
+            limit = ""
         case VariableBytes(prefix=Number(), text=rule):
             limit = "" if rule is None else f"UTF-8, {rule.limit}"
         case Sequence(prefix=Number()) as form:
             limit = ", ".join(rule.limit for rule in form.rules)
         case _:
             limit = limit_text(field)
-    if field.condition is not None:
-        unless = f"absent if {field.condition.other} = {field.condition.absent_at}"
-        return f"{limit}; {unless}" if limit else unless
-    return limit
+    if field.condition is None:
+        return limit
+    unless = f"absent if {field.condition.other} = {field.condition.absent_at}"
+    return f"{limit}; {unless}" if limit else unless
 
 
 def field_rows(message: MessageForm) -> list[FieldRow]:

@@ -1591,7 +1591,7 @@ class Have:
                 )
             spans_list.append(Span(first, last))
         spans = tuple(spans_list)
-        if any(a.last >= b.first for a, b in pairwise(spans)):
+        if len(spans) > 1 and any(a.last >= b.first for a, b in pairwise(spans)):
             raise DecodeError("Have", "spans", spans, "ascending and disjoint", 4)
         if end != len(data):
             raise _trailing("Have", end, len(data))
@@ -1600,7 +1600,7 @@ class Have:
     def _parts(self) -> list[Buffer]:
         if not 1 <= len(self.spans) <= 16378:
             raise EncodeError("Have", "spans", len(self.spans), "1..16378 elements")
-        if any(a.last >= b.first for a, b in pairwise(self.spans)):
+        if len(self.spans) > 1 and any(a.last >= b.first for a, b in pairwise(self.spans)):
             raise EncodeError("Have", "spans", self.spans, "ascending and disjoint")
         try:
             return [_HAVE.pack(self.handle, len(self.spans)), *(e.encode() for e in self.spans)]
@@ -1655,7 +1655,7 @@ class Lost:
                 )
             spans_list.append(Span(first, last))
         spans = tuple(spans_list)
-        if any(a.last >= b.first for a, b in pairwise(spans)):
+        if len(spans) > 1 and any(a.last >= b.first for a, b in pairwise(spans)):
             raise DecodeError("Lost", "spans", spans, "ascending and disjoint", 4)
         if end != len(data):
             raise _trailing("Lost", end, len(data))
@@ -1664,7 +1664,7 @@ class Lost:
     def _parts(self) -> list[Buffer]:
         if not 1 <= len(self.spans) <= 16378:
             raise EncodeError("Lost", "spans", len(self.spans), "1..16378 elements")
-        if any(a.last >= b.first for a, b in pairwise(self.spans)):
+        if len(self.spans) > 1 and any(a.last >= b.first for a, b in pairwise(self.spans)):
             raise EncodeError("Lost", "spans", self.spans, "ascending and disjoint")
         try:
             return [_LOST.pack(self.handle, len(self.spans)), *(e.encode() for e in self.spans)]
