@@ -45,7 +45,9 @@ def test_an_identity_that_others_can_read_is_refused(tmp_path: Path) -> None:
     shown = run("identity", "show", "--json", file)
     assert shown.code == 1
     assert "chmod 600" in shown.sentence
-    assert shown.events == [{"event": "error", "code": "secret-file", "message": shown.sentence.removeprefix("p2pwire: ")}]
+    assert shown.events == [
+        {"event": "error", "code": "secret-file", "message": shown.sentence.removeprefix("p2pwire: ")}
+    ]
 
 
 def test_what_is_no_identity_is_one_sentence(tmp_path: Path) -> None:

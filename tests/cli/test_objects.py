@@ -41,6 +41,7 @@ def folder(tmp_path: Path) -> Path:
 def test_id_of_a_file_is_one_object_of_four_keys(hello: Path) -> None:
     result = run("id", "--json", hello)
     assert result.code == 0
+    assert run("--json", "id", hello) == result
     assert json.loads(result.out) == {
         "uri": f"{HELLO}?xl=5&dn=hello.txt",
         "kind": "blob",

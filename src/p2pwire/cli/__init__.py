@@ -18,9 +18,10 @@ def main() -> NoReturn:
         try:
             from p2pwire.cli.command import p2pwire
         except ModuleNotFoundError as error:
-            if error.name not in ("click", "rich"):
+            missing = (error.name or "").partition(".")[0]
+            if missing not in ("click", "rich"):
                 raise
-            sys.exit(f"p2pwire: the command needs {error.name}, which pip install 'p2pwire[cli]' brings")
+            sys.exit(f"p2pwire: the command needs {missing}, which pip install 'p2pwire[cli]' brings")
         p2pwire.main(prog_name="p2pwire")
     except KeyboardInterrupt:
         # Before the command itself could take it.

@@ -108,7 +108,11 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("-v", "--verbose", is_flag=True, help="Tell more of what happens.")
     @wraps(command)
     def reports(as_json: bool, quiet: bool, verbose: bool, **arguments: object) -> None:
-        output: Output = JsonOutput(verbose=verbose) if as_json else TextOutput(quiet=quiet, verbose=verbose)
+        output: Output
+        if as_json or click.get_current_context().find_root().params["as_json"]:
+            output = JsonOutput(verbose=verbose)
+        else:
+            output = TextOutput(quiet=quiet, verbose=verbose)
         command(output, **arguments)
 
     return reports

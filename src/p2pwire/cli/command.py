@@ -92,7 +92,8 @@ def _mistake(error: Exception, verbose: bool) -> CommandError:
     name="p2pwire", cls=Program, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(version("p2pwire"), "--version", prog_name="p2pwire", message="%(prog)s %(version)s")
-def p2pwire() -> None:
+@click.option("--json", "as_json", is_flag=True, help="The same as --json after the command.")
+def p2pwire(as_json: bool) -> None:
     """Share files and folders between peers, verified to the byte.
 
     \b
