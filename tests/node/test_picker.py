@@ -119,6 +119,24 @@ def test_when_too_many_units_are_begun_they_are_finished_first(begun_per_link: i
     assert most / 2 <= max(begun) <= most
 
 
+def test_a_unit_whose_requests_all_failed_is_not_begun() -> None:
+    seconds = set()
+    for seed in range(20):
+        picker = picker_of(Row((512,), unit_exponent=3), [(0, 63)], seed=seed)
+        first = pick(picker, 0, 4)
+        picker.request_ended(0, first)
+        seconds.add(pick(picker, 0, 1).block >> 3 == first.block >> 3)
+    assert seconds == {False}
+
+
+def test_a_unit_of_which_a_part_failed_is_finished() -> None:
+    picker = picker_of(Row((512,), unit_exponent=3), [(0, 63)])
+    halves = [pick(picker, 0, 4), pick(picker, 0, 4)]
+    assert {half.block >> 3 for half in halves} == {halves[0].block >> 3}
+    picker.request_ended(0, halves[0])
+    assert blocks_of(pick(picker, 0, 4)) == blocks_of(halves[0])
+
+
 def test_begun_units_of_few_blocks_do_not_make_requests_small() -> None:
     config = PickerConfig(random_picks=0, shares=1, begun_per_link=0)
     picker = picker_of(Row((8, 640), unit_exponent=4), [(0, 40)], config=config)
@@ -365,6 +383,15 @@ def test_blocks_in_flight_for_a_while_are_asked_of_others_at_the_end() -> None:
     assert picker.next_timeout(2.0) is None
 
 
+def test_the_block_with_the_fewest_copies_is_copied_first() -> None:
+    picker = picker_of(Row((2,)), [(0, 1)])
+    assert pick(picker, 0).count == 2
+    add_link(picker, 1, [(0, 0)])
+    add_link(picker, 2, [(0, 1)])
+    assert pick(picker, 1, now=1.0).block == 0
+    assert [pick(picker, 2, now=9.0).block for _ in range(2)] == [1, 0]
+
+
 def test_there_are_no_copies_before_the_end() -> None:
     picker = picker_of(Row((65,)), [(0, 64)], [(0, 64)])
     requests = drain(picker, 0)
@@ -377,16 +404,18 @@ def test_there_are_no_copies_before_the_end() -> None:
 
 
 def test_no_copy_is_asked_for_of_a_block_that_has_come() -> None:
-    picker = picker_of(Row((2,)), [(0, 1)], [(0, 1)])
-    pick(picker, 0)
+    picker = picker_of(Row((2,)), [(0, 1)])
+    assert pick(picker, 0).count == 2
+    add_link(picker, 1, [(0, 1)])
     picker.block_received(5, 0)
     assert pick(picker, 1, now=9.0).block == 1
     assert picker.next_timeout(0.0) == 10.0
 
 
 def test_only_a_link_that_holds_a_block_gets_its_copy() -> None:
-    picker = picker_of(Row((2,)), [(0, 1)], [(1, 1)])
-    pick(picker, 0)
+    picker = picker_of(Row((2,)), [(0, 1)])
+    assert pick(picker, 0).count == 2
+    add_link(picker, 1, [(1, 1)])
     assert pick(picker, 1, now=9.0).block == 1
     assert picker.next_request(1, 64, 99.0) is None
 

@@ -92,7 +92,7 @@ class Picker:
         self._all_units: Final = everything
         self._missing_units: UnitSet = everything  # at least one block is missing
         self._open_units: UnitSet = everything  # at least one block is open
-        self._begun: UnitSet = 0  # at least one block is open, and at least one is not
+        self._begun: UnitSet = 0  # not all blocks are open; of meaning only where at least one is
         self._preferred: UnitSet = 0
         self._position: int | None = None
         self._picks = 0
@@ -383,9 +383,7 @@ class Picker:
         if low <= high and self._open.window(*self._blocks_of(high)):
             self._begun |= 1 << high
             high -= 1
-        closed = unit_range(low, high)
-        self._open_units ^= self._open_units & closed
-        self._begun ^= self._begun & closed
+        self._open_units ^= self._open_units & unit_range(low, high)
 
     def _reopen(self, first: int, count: int, blocks: int) -> None:
         """Those blocks of the window that are in `blocks` are open again."""
