@@ -327,6 +327,20 @@ def test_an_address_with_another_peer_is_dropped_for_that_identity(bench: Bench)
     assert waits == pytest.approx([600, 1200, 2400, 4800, 9600, 19200, 38400, 76800, 86400, 86400])
 
 
+def test_a_peer_that_is_met_after_all_starts_the_wait_anew(bench: Bench) -> None:
+    bench.learn("charlie", "8.8.8.8:4000")
+    waits = []
+    for _ in range(3):
+        bench.fail(bench.dial(), DialFailure.WRONG_IDENTITY, who="somebody else")
+        waits.append(bench.wake())
+        target = bench.dial()
+        bench.succeed(target)
+        bench.wait(100)
+        bench.dialer.closed(identity("charlie"), bench.now, target=target)
+        bench.wake()
+    assert waits == pytest.approx([600, 600, 600])
+
+
 def test_false_claims_do_not_keep_the_one_who_is_there_from_being_dialled(bench: Bench) -> None:
     bench.learn("liar", "8.8.8.8:4000")
     bench.fail(bench.dial(), DialFailure.WRONG_IDENTITY, who="innocent")
@@ -509,6 +523,23 @@ def test_given_addresses_are_bound_by_parallel_dials_and_waits_alone(bench: Benc
     assert len([target for target in bench.dials() if target.learned_from]) == 8  # the slots are all free
 
 
+def test_a_given_address_needs_no_port_that_records_left_over(bench: Bench) -> None:
+    for port in range(4):
+        bench.learn(port, f"8.8.8.8:{4000 + port}")
+        for target in bench.dials():
+            bench.fail(target)
+    bench.dialer.give(at("8.8.8.8:9999"), bench.now)
+    assert bench.dial().endpoint.port == 9999
+
+
+def test_a_given_address_is_not_dialled_twice_at_once(bench: Bench) -> None:
+    bench.dialer.give(at("8.8.8.8:4000"), bench.now)
+    assert len(bench.dials()) == 1
+    bench.dialer.give(at("8.8.8.8:4000"), bench.now)
+    bench.wait(11)
+    assert bench.dials() == []
+
+
 def test_given_addresses_wait_after_failures_like_all_others(bench: Bench) -> None:
     bench.dialer.give(at("127.0.0.1:4000"), bench.now)
     waits = []
@@ -654,6 +685,30 @@ def test_a_given_link_counts_as_the_first_of_its_group(bench: Bench) -> None:
     bench.learn("near", "8.8.1.1:4000")
     bench.learn("far", "7.7.7.7:4000")
     assert hosts(bench.dials())[0] == "7.7.7.7"
+
+
+def test_a_link_in_the_group_of_a_given_one_makes_room(bench: Bench) -> None:
+    bench.dialer.give(at("8.8.8.8:4000"), bench.now)
+    bench.succeed(bench.dial(), who="bob")
+    bench.learn("near", "8.8.1.1:4000")
+    for number in range(8):
+        near = [target for target in bench.dials() if target.identity == identity("near")]
+        for target in near:
+            assert bench.succeed(target) == ()
+        bench.learn(number, f"7.{number}.7.7:4000", source=number, remote=f"7.{number}.7.7:4000")
+        for target in bench.dials():
+            gone = bench.succeed(target)
+            assert [other.identity for other in gone] == ([identity("near")] if number == 7 else [])
+
+
+def test_no_link_makes_room_twice(bench: Bench) -> None:
+    for number in range(20):
+        bench.learn(number, f"8.8.{number}.8:4000", source="mallory", remote="6.6.6.6:1")
+    fill(bench)
+    for number in range(3):
+        bench.learn(("other", number), f"7.{number}.8.8:4000")
+    gone = [other for target in bench.dials() for other in bench.succeed(target)]
+    assert len(set(gone)) == 3
 
 
 def test_ten_thousand_identities_of_one_group_keep_one_slot_once_others_are_known(bench: Bench) -> None:

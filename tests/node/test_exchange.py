@@ -170,6 +170,32 @@ def test_get_peers_waits_for_someone_to_tell_of(bench: Bench) -> None:
     assert bench.sent(alice) == []
 
 
+def test_get_peers_is_not_answered_by_withdrawals(bench: Bench) -> None:
+    alice, charlie = bench.link("alice"), bench.link("charlie")
+    bench.sent(alice)
+    bench.exchange.set_pushes(alice, TOPIC, False)
+    bench.exchange.ask(alice, TOPIC, 5)
+    bench.exchange.close_topic(charlie, TOPIC, bench.now)
+    bench.wait(300)
+    assert bench.sent(alice) == []
+    bench.exchange.set_pushes(alice, TOPIC, True)
+    assert [command.dropped for command in bench.sent(alice)] == [(identity("charlie"),)]
+    bench.exchange.set_pushes(alice, TOPIC, False)
+    bench.link("dave")
+    assert names(bench.sent(alice)) == [identity("dave")]  # the question still stood
+
+
+def test_a_peer_that_comes_back_in_time_is_shared_on(bench: Bench) -> None:
+    alice, charlie = bench.link("alice"), bench.link("charlie")
+    bench.sent(alice)
+    bench.exchange.close_link(charlie, bench.now)
+    bench.wait(300)
+    bench.link("charlie")
+    bench.wait(400)
+    assert bench.sent(alice) == []
+    assert set(names(bench.sent(bench.link("late")))) == {identity("alice"), identity("charlie")}
+
+
 def test_one_link_gets_64_records_at_once_and_one_each_two_seconds(bench: Bench) -> None:
     alice = bench.link("alice", TOPIC, OTHER_TOPIC)
     for number in range(100):
