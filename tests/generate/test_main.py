@@ -69,6 +69,12 @@ def test_a_tree_without_a_specification_is_generated_too(tree: Path) -> None:
     assert main(["--check", "--root", str(tree)]) == 0
 
 
+def test_another_directory_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--root", str(tmp_path)]) == 2
+    assert "is not the project's root" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_text_outside_the_markers_stays(tree: Path) -> None:
     path = tree / "SPEC.md"
     changed = path.read_text(encoding="utf-8").replace("## 20. References", "A sentence more.\n\n## 20. References")

@@ -33,11 +33,14 @@ def generated_files(root: Path) -> dict[Path, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: done, or all is up to date; 1: something differs or breaks a rule of the specification's form."""
+    """0: done, or all is up to date; 1: something differs or breaks a rule of the specification's form; 2: wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m p2pwire.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is not up to date")
     parser.add_argument("--root", type=Path, default=Path(), help="the project's root")
     options = parser.parse_args(argv)
+    if not (options.root / "src" / "p2pwire").is_dir():
+        print(f"{options.root.resolve()} is not the project's root: it has no src/p2pwire", file=sys.stderr)
+        return 2
     failed = False
     for path, text in generated_files(options.root).items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
