@@ -66,7 +66,7 @@ class Bench:
         return link
 
     def offer(self, raw: bytes, name: object, remote: str | None = "9.9.9.9:4000") -> None:
-        self.book.offer(raw, origin(name, remote), self.unix_time, topic=None)
+        self.book.offer(raw, origin(name, remote), self.unix_time, topic=TOPIC)
         for changed in self.book.take_changes():
             self.exchange.refresh(changed)
 
@@ -280,6 +280,40 @@ def test_a_second_link_keeps_a_peer_in_the_swarm(bench: Bench) -> None:
     bench.exchange.close_link(second, bench.now)
     bench.wait(700)
     assert [command.dropped for command in bench.sent(alice)] == [(identity("charlie"),)]
+
+
+def test_a_peer_in_the_topic_vouches_for_itself_there(bench: Bench) -> None:
+    charlie = bench.exchange.open_link(origin("charlie"), bench.now)
+    bench.book.offer(record("charlie", ADDRESS), charlie.origin, UNIX, topic=None)
+    known = bench.book.get(identity("charlie"))
+    assert known is not None
+    assert known.topics == frozenset()
+    bench.exchange.open_topic(charlie, TOPIC, bench.now, pushes=True)
+    bench.exchange.open_topic(charlie, OTHER_TOPIC, bench.now, pushes=True)
+    bench.exchange.close_topic(charlie, OTHER_TOPIC, bench.now)
+    assert known.topics == {TOPIC}
+    bench.exchange.close_link(charlie, bench.now)
+    assert known.topics == {TOPIC}  # where to find it again
+
+
+def test_a_link_is_named_until_it_was_asked(bench: Bench) -> None:
+    alice = bench.link("alice")
+    charlie = bench.link("charlie", pushes=False)
+    for _ in range(3):
+        assert bench.exchange.due(bench.now) == [alice]
+        assert bench.exchange.next_timeout(bench.now) is None  # it is for the link to have room, not for a clock
+    assert bench.exchange.next_peers(alice, bench.now, UNIX) is not None
+    assert bench.exchange.next_peers(alice, bench.now, UNIX) is None
+    assert bench.exchange.due(bench.now) == []
+    dave = bench.link("dave", pushes=False)
+    assert bench.exchange.due(bench.now) == [alice]
+    bench.exchange.close_topic(dave, TOPIC, bench.now)
+    assert bench.exchange.due(bench.now) == []  # nothing is left to tell
+    bench.exchange.open_topic(dave, TOPIC, bench.now, pushes=False)
+    assert bench.exchange.due(bench.now) == [alice]
+    bench.exchange.close_link(alice, bench.now)
+    assert bench.exchange.due(bench.now) == []
+    bench.exchange.close_link(charlie, bench.now)
 
 
 def test_topics_do_not_mix(bench: Bench) -> None:

@@ -130,7 +130,7 @@ class ExchangeMachine(RuleBasedStateMachine):
         sequence = int(self.unix_time)
         address = DIALLED if name % 2 else "8.8.4.4:4000"
         raw = record(name, address, "127.0.0.1:1", sequence=sequence, ttl=ttl)
-        self.book.offer(raw, origin("someone"), self.unix_time, topic=None)
+        self.book.offer(raw, origin("someone"), self.unix_time, topic=TOPIC)
         self.latest.setdefault(name, (-1, -1))
         if sequence > self.latest[name][0]:
             self.latest[name] = sequence, sequence + ttl + CLOCK_SKEW

@@ -246,6 +246,11 @@ def test_a_forgotten_topic_leaves_no_trace(book: PeerBook) -> None:
     assert known.topics == {OTHER_TOPIC}
 
 
+def test_hello_brings_nobody_elses_record(book: PeerBook, verifier: Verifier) -> None:
+    assert offer(book, record("charlie", ADDRESS), BOB, topic=None) is Outcome.FOREIGN
+    assert verifier.calls == len(book) == 0
+
+
 def test_vouchers_of_one_record_are_bounded_and_its_own_word_stays(book: PeerBook) -> None:
     raw, charlie = record("charlie", ADDRESS), origin("charlie")
     offer(book, raw, charlie, topic=None)

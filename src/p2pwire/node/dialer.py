@@ -372,7 +372,7 @@ class Dialer:
         self._quiet = False
         self._queues.dequeue(candidate, now)
         self._alarms.cancel(candidate)
-        if candidate.dialling or any(name in self._busy for name in candidate.names):
+        if any(name in self._busy for name in candidate.names):
             return
         endpoints, sources = self._prospects(candidate)
         wake = inf
@@ -416,7 +416,6 @@ class Dialer:
         self._slots[target] = slot
         self._queues.begin(source, now)  # first, so that the source is not forgotten with its last candidate
         self._queues.dequeue(candidate, now)
-        candidate.dialling = True
         self._dialled.add(endpoint)
         if not candidate.exempt:
             self._ports.enter(endpoint, now)
@@ -427,7 +426,6 @@ class Dialer:
     def _end_dial(self, target: DialTarget, slot: _Slot, now: float) -> None:
         self._quiet = False
         candidate = slot.candidate
-        candidate.dialling = False
         self._queues.end(slot.queue, now)
         self._dialled.discard(target.endpoint)
         for name in slot.named:

@@ -66,7 +66,6 @@ class Candidate:
     """Of a local source: for which the address was given; none: for all."""
     met: bytes | None = None
     """Of a local source: who answered there last."""
-    dialling: bool = False
     endpoint: Endpoint | None = None
     """While ready: the address to dial."""
     group: bytes | None = None

@@ -138,6 +138,7 @@ class Exchange:
         self._lapses: Alarms[tuple[bytes, bytes]] = Alarms()
         self._deadlines: Alarms[ExchangeLink] = Alarms()
         self._stale: dict[ExchangeLink, None] = {}
+        self._ready: dict[ExchangeLink, None] = {}
 
     # --- Links and topics -------------------------------------------------------------------------------------------
 
@@ -161,6 +162,7 @@ class Exchange:
             self._leave(link, topic, now + self._limits.vouch_window)
         self._links.pop(link, None)
         self._stale.pop(link, None)
+        self._ready.pop(link, None)
         self._deadlines.cancel(link)
 
     def open_topic(self, link: ExchangeLink, topic: bytes, now: float, *, pushes: bool) -> None:
@@ -176,6 +178,7 @@ class Exchange:
         swarm.links[link] = None
         self._stale[link] = None
         identity = link.origin.identity
+        self._book.vouch(identity, link.origin, topic)  # that it is in the swarm is the peer's own word
         swarm.present[identity] = swarm.present.get(identity, 0) + 1
         self._enter(identity, topic, swarm, link.dialled)
 
@@ -183,6 +186,7 @@ class Exchange:
         """One side left the topic, so the peer is not shared in it any more."""
         if topic in link.shares:
             self._leave(link, topic, now)
+            self._book.withdraw(link.origin.identity, link.origin.identity, topic)
 
     def set_pushes(self, link: ExchangeLink, topic: bytes, pushes: bool) -> None:
         """The other side changed its mind on PEERS unasked."""
@@ -278,6 +282,7 @@ class Exchange:
         """What to send on the link now; None if nothing. Ask until None, whenever `due` names the link and PEERS may be
         produced on it; topics take turns."""
         self._stale[link] = None
+        self._ready.pop(link, None)
         link.sent.take(0, now)
         for topic in list(link.shares):
             share = link.shares[topic]
@@ -400,15 +405,16 @@ class Exchange:
     # --- Time -------------------------------------------------------------------------------------------------------
 
     def due(self, now: float) -> list[ExchangeLink]:
-        """The links on which `next_peers` may have something. Each is named once; it is looked at again after
-        `next_peers` was asked, or when there is something newer to tell."""
+        """The links on which `next_peers` may have something; each is named until `next_peers` is asked, which may
+        wait until PEERS may be produced on it."""
         for topic, identity in self._lapses.due(now):
             self._lapse(topic, identity)
         self._settle(now)
-        return list(self._deadlines.due(now))
+        self._ready.update(dict.fromkeys(self._deadlines.due(now)))
+        return list(self._ready)
 
     def next_timeout(self, now: float) -> float | None:
-        """When `due` is to be asked next; None: not before something else happens."""
+        """When `due` has something new; None: not before something else happens."""
         self._settle(now)
         times = [time for time in (self._lapses.next(), self._deadlines.next()) if time is not None]
         return min(times, default=None)
@@ -419,6 +425,7 @@ class Exchange:
             when = min((self._ready_at(link, topic, share, now) for topic, share in link.shares.items()), default=inf)
             if when == inf or link not in self._links:
                 self._deadlines.cancel(link)
+                self._ready.pop(link, None)
             else:
                 self._deadlines.set(link, when)
 

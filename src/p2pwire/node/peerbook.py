@@ -52,6 +52,8 @@ class Outcome(Enum):
     """The same bytes are in the book already; the source vouches for them too."""
     OWN = auto()
     """One's own record; not kept."""
+    FOREIGN = auto()
+    """A record in HELLO that is not that of the peer at the other end."""
     MALFORMED = auto()
     """Not the form of a record, or a size outside its bounds."""
     BAD_KEY = auto()
@@ -242,6 +244,8 @@ class PeerBook:
         checked = self._check(raw, unix_time)
         if isinstance(checked, Outcome):
             return checked
+        if topic is None and checked.identity != origin.identity:
+            return Outcome.FOREIGN  # [FR-027]
         known = self._peers.get(checked.identity)
         if known is not None and raw == known.record:
             self._vouch(known, origin, topic, reachable, renewed=False)
