@@ -1,7 +1,7 @@
 """p2pwire: a peer-to-peer wire protocol that can be trusted to the byte.
 
-This module names the sans-IO core: `Connection`, one link, and `Node`, a peer with many links. They touch neither sockets
-nor files nor clocks. `p2pwire.adapters.anyio` and `p2pwire.adapters.blocking` have the `Peer` that does.
+This module names the sans-IO core: `Connection`, one link, and `Node`, a peer with many links. They touch no socket,
+no file and no clock. `p2pwire.adapters.anyio` and `p2pwire.adapters.blocking` have the `Peer` that does.
 """
 
 from __future__ import annotations
