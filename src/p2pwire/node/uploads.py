@@ -38,6 +38,11 @@ class UploadConfig:
     reject_when_choked: bool = False
     """Whether a choked link's open requests are rejected with CHOKED; else what was granted is honoured."""
 
+    def __attrs_post_init__(self) -> None:
+        if self.rate_slots + self.lot_slots > self.slots:
+            kinds = f"{self.rate_slots} and {self.lot_slots}"
+            raise ValueError(f"rate_slots and lot_slots are {kinds}, together more than slots, {self.slots}")
+
 
 @attrs.frozen
 class Grant:
@@ -95,6 +100,8 @@ class Uploads:
         self._links: dict[int, _Upload] = {}
         self._review_at: float | None = None
         self._lot_until = 0.0
+        self._usual = BLOCK_SIZE
+        """Bytes that a slot was last used for between two reviews."""
 
     def link_added(self, link: int) -> None:
         """A link with its initial credit."""
@@ -165,7 +172,7 @@ class Uploads:
         self._settle()
         wanting = {link: upload for link, upload in self._links.items() if upload.interested}
         self._review_at = now + self._config.review_interval if wanting else None
-        chosen = set(wanting) if len(wanting) <= self._config.slots else self._choose(wanting, now)
+        chosen = self._choose(wanting, now)
         decisions: list[Decision] = []
         for link, upload in wanting.items():
             if upload.in_slot and link not in chosen and self._config.reject_when_choked:
@@ -177,16 +184,17 @@ class Uploads:
         return decisions
 
     def _settle(self) -> None:
-        """Enters what was served since the last review. Who held a slot without use pays like the others on average:
-        else a peer that never asks would keep it for ever."""
-        holders = [upload for upload in self._links.values() if upload.in_slot]
-        least = max(BLOCK_SIZE, sum(upload.served for upload in holders) // max(1, len(holders)))
+        """Enters what was served since the last review. Who held a slot without much use pays what others used theirs
+        for: else a peer that never asks would keep it for ever."""
+        used = [upload.served for upload in self._links.values() if upload.in_slot and upload.served]
+        if used:
+            self._usual = sum(used) // len(used)
         for upload in self._links.values():
-            upload.paid += max(upload.served, least) if upload.in_slot else upload.served
+            upload.paid += max(upload.served, self._usual) if upload.in_slot else upload.served
             upload.served = 0
 
     def _choose(self, wanting: dict[int, _Upload], now: float) -> set[int]:
-        """Who gets a slot when not all can."""
+        """Who gets a slot: all, if there are enough."""
         config = self._config
         rates = {link: upload.received.total(now) for link, upload in wanting.items() if not upload.snubbed}
         givers = sorted((link for link, rate in rates.items() if rate), key=lambda link: -rates[link])
