@@ -1,4 +1,4 @@
-"""Settings of all tests: hypothesis draws the same examples each time, unless HYPOTHESIS_PROFILE=explore asks for others."""
+"""Hypothesis draws the same examples each time, unless HYPOTHESIS_PROFILE=explore asks for others."""
 
 import os
 
