@@ -1,6 +1,7 @@
 """What a caller asks of a `Connection`: the argument of `Connection.send`.
 
-A command that may not be given now raises `LocalProtocolError` and leaves everything as it was.
+A command that may not be given now, or that no frame can carry, raises `LocalProtocolError` and leaves everything as it
+was.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import attrs
 
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.wire.messages import Buffer, SharedRecord
-from p2pwire.wire.registry import CloseCode, RejectCode
+from p2pwire.wire.registry import NO_FRAME_TYPE, CloseCode, RejectCode
 
 
 class LocalProtocolError(Exception):
@@ -66,9 +67,10 @@ class TellInterest:
 
 @attrs.frozen
 class GrantCredit:
-    """Let the other side spend `total` on this link in all (not less than before)."""
+    """Let the other side spend `total` on this link in all; without effect if that is what it may spend already."""
 
     total: int
+    """Blocks, the initial 64 included; not less than before."""
 
 
 @attrs.frozen
@@ -88,10 +90,15 @@ class RequestBlocks:
     """u32, chosen by the caller, not that of an open request."""
     topic: bytes
     file: int
+    """Index as in SPEC.md, "File indices"."""
     block: int
+    """The first block, a multiple of 2^level."""
     level: int
+    """0 to 6, and not above the file's tree."""
     length: int
-    root: bytes
+    """Bytes of the file."""
+    root: bytes = attrs.field(repr=False)
+    """32 bytes. With the length it rebuilds the id of a blob, so it is not shown."""
 
 
 @attrs.frozen
@@ -106,10 +113,12 @@ class SendBlock:
     """The next block of an open request: `siblings` as `Tree.siblings` gives them, bottom-up."""
 
     id: int
-    siblings: tuple[bytes, ...]
-    data: Buffer
+    siblings: tuple[bytes, ...] = attrs.field(repr=False)
+    """As many as SPEC.md, "DATA and proofs", gives: the tree's height for the first block of the request."""
+    data: Buffer = attrs.field(repr=False)
+    """16384 bytes, and for the file's last block what it has."""
     last: bool = False
-    """Whether the file ends with this block, before the request's 2^level blocks are full."""
+    """Whether the request ends with this block: so it does where the file ends before 2^level blocks are full."""
 
 
 @attrs.frozen
@@ -118,6 +127,7 @@ class RejectRequest:
 
     id: int
     code: RejectCode
+    """CANCELLED only after `RequestCancelled`."""
     retry: float = 0.0
     """Seconds, with CHOKED and BUSY only."""
 
@@ -157,11 +167,13 @@ class SendExtension:
 
 @attrs.frozen
 class CloseLink:
-    """Say why, and end the link."""
+    """Say why, and end the link; in the handshake end it without a word. Without effect on a link that is over."""
 
     code: CloseCode
     detail: str = ""
-    """At most 256 bytes of UTF-8 without control characters."""
+    """For people, and nothing that the other side is not to know; cut at 256 bytes, without control characters."""
+    frame_type: int = NO_FRAME_TYPE
+    """The type of the frame to blame, if one is [CL-004]."""
 
 
 Command: TypeAlias = (

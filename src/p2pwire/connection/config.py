@@ -13,7 +13,19 @@ from p2pwire.content.objects import ObjectInfo
 from p2pwire.crypto.identity import Identity
 from p2pwire.wire import registry
 from p2pwire.wire.messages import Address
-from p2pwire.wire.registry import JoinFlag, Suite, Version
+from p2pwire.wire.registry import JoinFlag, ObjectKind, Suite, Version, is_grease16
+
+KEY_SIZE: Final = 32
+"""bytes of an identity, an object's id, a topic and a network's key."""
+
+MAX_LISTED: Final = registry.MAX_OFFERED - 1
+"""versions, and suites, that a peer may have: one place in the list is for GREASE."""
+
+ALL_FLAGS: Final = JoinFlag.HAS_MANIFEST | JoinFlag.UPLOAD_ONLY | JoinFlag.WANTS_PEERS
+"""The flags of JOIN that have a meaning; the other bits are reserved."""
+
+MAX_BINDING: Final = 65535
+"""bytes of a carrier binding: what its u16 length can say."""
 
 
 class Role(Enum):
@@ -32,6 +44,20 @@ class Offer:
     flags: JoinFlag
     info: ObjectInfo | None
     """None while only the id is known."""
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.oid) != KEY_SIZE:
+            raise ValueError(f"oid: {len(self.oid)} bytes, must be {KEY_SIZE}")
+        if not 0 <= self.flags <= ALL_FLAGS:
+            raise ValueError(f"flags: {int(self.flags):#x}, must be of {int(ALL_FLAGS):#x}")  # [GN-005]
+        if self.info is None:
+            return
+        if self.info.oid != self.oid:
+            raise ValueError("info: it does not have the id of the offer")
+        if self.info.fault is not None:
+            raise ValueError(f"info: {self.info.fault}")
+        if JoinFlag.HAS_MANIFEST in self.flags and self.info.kind != ObjectKind.MANIFEST:
+            raise ValueError("flags: HAS_MANIFEST, and the object is none")  # [TP-015]
 
 
 @attrs.frozen
@@ -90,7 +116,7 @@ DEFAULT_SUITES: Final = (Suite.XX_AESGCM, Suite.XX_CHACHAPOLY)
 
 @attrs.frozen
 class Config:
-    """Everything that a `Connection` needs to know of its own side.
+    """Everything that a `Connection` needs to know of its own side. Raises `ValueError` for what can not be.
 
     `topics`, `taken` and `banned` are read whenever they are needed, and kept up to date by the caller alone.
     """
@@ -111,12 +137,14 @@ class Config:
     key_suite: Suite | None = None
     """The suite for which an initiator makes message 1; None: the first of `suites`."""
     psk: bytes | None = attrs.field(default=None, repr=False)
-    """The key of a private network (`p2pwire.crypto.noise.derive_psk`): suite 3 alone is offered and accepted."""
+    """The key of a private network (`p2pwire.crypto.noise.derive_psk`): suite 3 alone is offered and accepted, whatever
+    `suites` says."""
     busy: bool = False
-    """Responder: refuse every handshake with BUSY."""
+    """Responder: refuse every handshake with BUSY, or in a private network without a word."""
     binding: bytes = b""
     """What ties the handshake to its carrier; the same bytes on both sides."""
     agent: str = ""
+    """Name and version of the implementation: at most 64 bytes of UTF-8, no control characters; "": none is told."""
     record: bytes | None = None
     """Own signed peer record; given by a peer that listens."""
     observed: Address | None = None
@@ -127,3 +155,28 @@ class Config:
     grease: bytes | None = None
     """Random bytes from which GREASE is made, `GREASE_SEED` of them; b"": none. None: one connection in eight has some.
     The one further attempt after USE_SUITE is given those of the first."""
+
+    def __attrs_post_init__(self) -> None:
+        for name, key in (("psk", self.psk), ("expected", self.expected)):
+            if key is not None and len(key) != KEY_SIZE:
+                raise ValueError(f"{name}: {len(key)} bytes, must be {KEY_SIZE}")
+        for name, values in (("versions", self.versions), ("suites", self.suites)):
+            if not 1 <= len(values) <= MAX_LISTED:
+                raise ValueError(f"{name}: {len(values)} of them, must be 1 to {MAX_LISTED}")
+            if len(set(values)) < len(values) or any(is_grease16(value) for value in values):
+                raise ValueError(f"{name}: {values}, each may be there once and none is GREASE")
+        if self.psk is None:
+            self._check_suites()
+        elif self.key_suite not in (None, Suite.XXPSK0_AESGCM):
+            raise ValueError(f"key_suite: {self.key_suite!r}, a private network has one suite")
+        if len(self.binding) > MAX_BINDING:
+            raise ValueError(f"binding: {len(self.binding)} bytes, must be at most {MAX_BINDING}")
+
+    def _check_suites(self) -> None:
+        if Suite.XX_AESGCM not in self.suites:
+            raise ValueError(f"suites: {self.suites}, {Suite.XX_AESGCM!r} must be among them")  # [VN-026]
+        if not set(self.suites) <= {Suite.XX_AESGCM, Suite.XX_CHACHAPOLY}:
+            # [VN-028]
+            raise ValueError(f"suites: {self.suites}, must be of {[int(suite) for suite in DEFAULT_SUITES]}")
+        if self.key_suite is not None and self.key_suite not in self.suites:
+            raise ValueError(f"key_suite: {self.key_suite!r}, must be one of suites")

@@ -1,4 +1,8 @@
-"""One link without I/O: bytes and time go in, events and bytes come out (SPEC.md, "Links")."""
+"""One link without I/O: bytes and time go in, events and bytes come out (SPEC.md, "A session at a glance").
+
+A byte's way in: `inbox` (whole messages) ▸ `handshake`, or `inbox` (decrypted frames) ▸ `state` (may it come now?) ▸
+`incoming` (what it does) ▸ an event. A command's way out: `outgoing` ▸ `outbox` ▸ bytes.
+"""
 
 from __future__ import annotations
 
@@ -12,93 +16,84 @@ from p2pwire.connection.events import Closed, Event, OfferReceived, PeerIdentifi
 from p2pwire.connection.faults import LinkFault, SilentFault
 from p2pwire.connection.grease import Grease, choose
 from p2pwire.connection.handshake import Handshake
-from p2pwire.connection.records import LENGTH_SIZE, Outbox, RecordOpener
+from p2pwire.connection.inbox import Inbox
+from p2pwire.connection.incoming import input_of, receive
+from p2pwire.connection.outbox import Outbox
+from p2pwire.connection.outgoing import carry_out
 from p2pwire.connection.session import Session
 from p2pwire.connection.state import SILENT, Input, LinkInput, LinkState, LinkStep, next_link_state, step_link
 from p2pwire.connection.timers import Timer, Timers
-from p2pwire.crypto.noise import DecryptionFailed
-from p2pwire.wire.messages import Buffer, Close, DecodeError
+from p2pwire.wire.messages import Buffer, Close, DecodeError, EncodeError
 from p2pwire.wire.registry import (
     DRAIN_BYTES,
-    FRAME_HEADER,
     MAGIC,
     MAX_CLOSE_DETAIL,
-    MAX_HANDSHAKE_MESSAGE,
-    MAX_PREAMBLE_BODY,
-    MIN_PREAMBLE_BODY,
-    MIN_RECORD,
     NO_FRAME_TYPE,
-    PREAMBLE_HEADER,
     CloseCode,
-    FrameType,
     PreambleKind,
     RefusalReason,
 )
 
 MAX_READ: Final = 256 * 1024
-"""bytes that a caller should hand over at once: large enough that calls cost little, small enough to stay in caches."""
+"""bytes that a caller may hand over at once: large enough that calls cost little, small enough to stay in caches."""
 
 MAX_INPUT: Final = 2 * MAX_READ
 """bytes that may wait unparsed: one read more than there may be for a further read to be welcome."""
 
-_PREAMBLES = {
-    PreambleKind.INITIATOR: LinkInput.PREAMBLE_INITIATOR,
-    PreambleKind.RESPONDER: LinkInput.PREAMBLE_RESPONDER,
-    PreambleKind.REFUSAL: LinkInput.REFUSAL,
+_PREAMBLES: Final = {
+    int(PreambleKind.INITIATOR): LinkInput.PREAMBLE_INITIATOR,
+    int(PreambleKind.RESPONDER): LinkInput.PREAMBLE_RESPONDER,
+    int(PreambleKind.REFUSAL): LinkInput.REFUSAL,
 }
-_WANTS_PREAMBLE = frozenset({LinkState.WAIT_RESPONSE, LinkState.WAIT_OFFER})
-_WANTS_MESSAGE = frozenset({LinkState.WAIT_MESSAGE_1, LinkState.WAIT_MESSAGE_2, LinkState.WAIT_MESSAGE_3})
-_WANTS_FRAMES = frozenset({LinkState.WAIT_HELLO, LinkState.OPEN})
+_WANTS_PREAMBLE: Final = frozenset({LinkState.WAIT_RESPONSE, LinkState.WAIT_OFFER})
+_WANTS_MESSAGE: Final = frozenset({LinkState.WAIT_MESSAGE_1, LinkState.WAIT_MESSAGE_2, LinkState.WAIT_MESSAGE_3})
+_WANTS_FRAMES: Final = frozenset({LinkState.WAIT_HELLO, LinkState.OPEN})
+_OVER: Final = frozenset({LinkState.DRAINING, LinkState.CLOSED})
 
 
 class Connection:
-    """One side of one link, in either role: `commands` go in, `events` come out.
+    """One side of one link, in either role: commands go in, events come out.
 
-    `now` is monotonic time in seconds, from any start. `random(n)` gives n unpredictable bytes.
-    After `receive_data`, call `next_event` until it returns None, then send what `data_to_send` gives.
+    After each `receive_data`, `send` and `handle_timeout`: call `next_event` until it returns None, send what
+    `data_to_send` gives, read on if `wants_data`, and call `handle_timeout` when `next_timeout` has come. Close the
+    carrier when it is `finished`. Calls in another order do no harm.
     """
 
     __slots__ = (
-        "_buffer",
         "_config",
         "_discarded",
-        "_end",
         "_ended",
         "_events",
         "_handshake",
-        "_now",
-        "_opener",
+        "_held",
+        "_inbox",
         "_outbox",
-        "_plain",
-        "_plain_at",
         "_role",
         "_session",
-        "_start",
         "_state",
         "_timers",
         "identity",
     )
 
     def __init__(self, role: Role, config: Config, *, now: float, random: Callable[[int], bytes]) -> None:
+        """The carrier has been opened. `now` is monotonic time in seconds, from any start; `random(n)` gives n
+        unpredictable bytes. Raises `ValueError` for a config that HELLO can not say.
+        """
         grease = Grease.of(choose(random) if config.grease is None else config.grease)
         self._role = role
         self._config = config
-        self._now = now
-        self._buffer = bytearray()
-        self._start = self._end = 0
-        self._plain: memoryview | None = None
-        self._plain_at = 0
+        self._inbox = Inbox()
+        self._outbox = Outbox()
+        self._events: deque[Event] = deque()
+        self._timers = Timers(now)
+        self._held = False
         self._ended = False
         self._discarded = 0
-        self._events: deque[Event] = deque()
-        self._outbox = Outbox()
-        self._timers = Timers()
-        self._opener: RecordOpener | None = None
         self._handshake: Handshake | None = Handshake(config, role, random, grease)
-        self._session = Session(config, role, self._outbox, self._events, self._timers, random, grease=grease, now=now)
+        self._session = Session(config, role, self._outbox, self._events, self._timers, random, grease=grease)
         self.identity: bytes | None = None
-        """The other side's identity, 32 bytes, once it is proved."""
-        self._timers.start(Timer.HANDSHAKE, now + config.timeouts.handshake)
+        """The other side's identity, 32 bytes, as soon as it is proved, also if the link is not wanted then."""
+        self._timers.start(Timer.HANDSHAKE, config.timeouts.handshake)
         if role is Role.INITIATOR:
             self._state = LinkState.WAIT_RESPONSE
             self._outbox.add_plain(self._handshake.flight_1())
@@ -117,7 +112,7 @@ class Connection:
 
     @property
     def state(self) -> LinkState:
-        """Where the link stands."""
+        """Where the link stands; events that are not taken yet may tell of it."""
         return self._state
 
     @property
@@ -157,10 +152,12 @@ class Connection:
 
     @property
     def wants_data(self) -> bool:
-        """Whether the caller should read more: not while a complete message waits, or while answers pile up."""
-        if self._state is LinkState.CLOSED or self._ended:
+        """Whether the caller should read: not while enough waits to be parsed, or while answers pile up [FC-032]."""
+        if self._ended or self._state is LinkState.CLOSED:
             return False
-        return self._end - self._start <= MAX_INPUT - MAX_READ and not self._answers_full()
+        return self._state is LinkState.DRAINING or (
+            len(self._inbox) <= MAX_INPUT - MAX_READ and not self._answers_full()
+        )
 
     @property
     def ended(self) -> bool:
@@ -174,13 +171,13 @@ class Connection:
 
     @property
     def output_ended(self) -> bool:
-        """Whether nothing will be sent after `data_to_send` has been emptied: half-close the carrier then."""
-        return self._state in (LinkState.DRAINING, LinkState.CLOSED) and not self._outbox
+        """Whether nothing will be sent after `data_to_send` has been emptied: half-close the carrier then [CL-021]."""
+        return self._state in _OVER and not self._outbox
 
     @property
     def finished(self) -> bool:
-        """Whether the carrier is to be closed."""
-        return self._state is LinkState.CLOSED and not self._outbox
+        """Whether the carrier is to be closed: nothing comes or goes any more."""
+        return self._state is LinkState.CLOSED
 
     def asked_for(self, topic: bytes) -> bool:
         """Whether the other side asked for a topic in vain before it was in the catalogue: it may be joined now."""
@@ -195,30 +192,29 @@ class Connection:
         opened = self._session.topics.opened(topic)
         return [] if opened is None else opened.units.spans()
 
-    # --- input ---
+    # --- bytes ---
 
     def receive_data(self, data: Buffer, now: float) -> None:
-        """Take bytes as they came, any number; `b""` is the end of the stream. Nothing is parsed here.
+        """Take bytes as they came, at most `MAX_READ`; `b""` is the end of the stream. Nothing is parsed here.
 
-        Raises `LocalProtocolError` for bytes after the end, or for more unparsed bytes than `MAX_INPUT`.
+        Raises `LocalProtocolError` for more at once, for more than `MAX_INPUT` unparsed, and for bytes after the end.
         """
         self._advance_clock(now)
         size = len(data)
+        if size > MAX_READ:
+            raise LocalProtocolError(f"{size} bytes at once, the limit is {MAX_READ}")
         if self._ended and size:
             raise LocalProtocolError("bytes after the end of the stream")
-        if self._state is LinkState.DRAINING and size:
-            self._discarded += size
-            if self._discarded >= DRAIN_BYTES:
-                self._finish()
-            return
-        if self._state is LinkState.CLOSED:
-            return
         if not size:
             self._ended = True
-            return
-        if self._end - self._start + size > MAX_INPUT:
-            raise LocalProtocolError(f"more than {MAX_INPUT} bytes unparsed: call next_event")
-        self._keep(data, size)
+        elif self._state is LinkState.DRAINING:
+            self._discarded += size
+            if self._discarded >= DRAIN_BYTES:
+                self._step(LinkStep.DRAINED)  # [CL-010]
+        elif self._state is not LinkState.CLOSED:
+            if len(self._inbox) + size > MAX_INPUT:
+                raise LocalProtocolError(f"more than {MAX_INPUT} bytes unparsed: see wants_data")
+            self._inbox.add(data)
 
     def next_event(self) -> Event | None:
         """The next event, after parsing no more than it takes; None: wait for bytes, time, or room to send."""
@@ -227,349 +223,286 @@ class Connection:
                 return None
         return self._events.popleft()
 
-    # --- commands and output ---
-
-    def send(self, command: Command) -> None:
-        """Carry out a command. Raises `LocalProtocolError`, having changed nothing, if the protocol forbids it now."""
-        if isinstance(command, CloseLink):
-            self._close(command.code, command.detail)
-        elif self._state not in _WANTS_FRAMES:
-            raise LocalProtocolError(f"{type(command).__name__}: the link is {self._state.name}")
-        else:
-            self._session.command(command, self._now)
-
     def data_to_send(self) -> list[Buffer]:
-        """Buffers to send, in order; they are the caller's from now on."""
+        """Buffers to send, in order; they are the caller's from now on. Call it when those before are sent."""
         buffers = self._outbox.take()
         self._timers.stop(Timer.OUTPUT)
         if self._ended and self._state is LinkState.DRAINING:
             self._end_of_stream()
         return buffers
 
+    # --- commands ---
+
+    def send(self, command: Command) -> None:
+        """Carry out a command. Raises `LocalProtocolError`, having changed nothing, if the protocol forbids it now."""
+        if isinstance(command, CloseLink):
+            try:
+                self._close(command.code, command.detail, command.frame_type)
+            except EncodeError as error:
+                raise LocalProtocolError(error.text) from None
+        elif self._state not in _WANTS_FRAMES:
+            raise LocalProtocolError(f"{type(command).__name__}: the link is {self._state.name}")
+        else:
+            carry_out(self._session, command)
+
     # --- time ---
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is to be called, on the caller's clock; None: not before something else happens."""
         self._watch_output()
-        return self._timers.next()
+        return self._timers.next(reading=self._reads())
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due. Calling it early does no harm."""
         self._advance_clock(now)
         self._watch_output()
-        for timer in self._timers.expire(now):
+        while (timer := self._timers.expired()) is not None:
             self._on_timer(timer)
 
     def pause(self, now: float) -> None:
         """The caller stops reading for reasons of its own, for which the other side is not to blame [KA-012]."""
         self._advance_clock(now)
-        self._timers.pause(self._now)
+        self._held = True
+        self._timers.reading = False
 
     def resume(self, now: float) -> None:
         """The caller reads again."""
+        self._held = False
         self._advance_clock(now)
-        self._timers.resume(self._now)
+
+    # --- inside: time ---
+
+    def _advance_clock(self, now: float) -> None:
+        self._timers.advance(now)
+        self._timers.reading = self._reads()
+
+    def _reads(self) -> bool:
+        return not self._held and not self._answers_full()
+
+    def _answers_full(self) -> bool:
+        return self._outbox.answers > self._config.limits.answers
 
     def _watch_output(self) -> None:
         """Time how long the carrier takes nothing of what waits [KA-014]."""
         if self._state not in _WANTS_FRAMES or not self._outbox:
             self._timers.stop(Timer.OUTPUT)
         elif not self._timers.running(Timer.OUTPUT):
-            self._timers.start(Timer.OUTPUT, self._now + self._session.idle)
+            self._timers.start(Timer.OUTPUT, self._session.idle)
+
+    def _on_timer(self, timer: Timer) -> None:
+        match timer:
+            case Timer.HANDSHAKE:
+                self._give_up(CloseCode.TIMEOUT, "the handshake took too long")  # [TM-004]
+            case Timer.HELLO:
+                self._close(CloseCode.TIMEOUT, "HELLO did not come")  # [TM-005]
+            case Timer.IDLE:
+                self._close(CloseCode.TIMEOUT, "nothing came for the idle time")  # [KA-011]
+            case Timer.OUTPUT:
+                self._close(CloseCode.TIMEOUT, "nothing could be sent for the idle time")  # [KA-014]
+            case Timer.DRAIN:
+                self._step(LinkStep.DRAINED)  # [CL-010]
+            case _:
+                self._session.on_timer(timer)
 
     # --- inside: input ---
 
-    def _advance_clock(self, now: float) -> None:
-        # Time can not go back, whatever the caller's clock does.
-        if now > self._now:
-            self._now = now
-
-    def _keep(self, data: Buffer, size: int) -> None:
-        buffer, start, end = self._buffer, self._start, self._end
-        if start == end:
-            start = end = 0
-        elif start and end + size > len(buffer):
-            buffer[: end - start] = buffer[start:end]
-            start, end = 0, end - start
-        buffer[end : end + size] = data
-        self._start, self._end = start, end + size
-
-    def _answers_full(self) -> bool:
-        return self._outbox.answers > self._config.limits.answers
-
     def _advance(self) -> bool:
         """Parse one message. False if none is complete, or nothing more may be read now."""
-        state = self._state
         try:
-            if self._plain is not None:
-                return self._read_frame(self._plain)
-            if state in _WANTS_FRAMES:
-                done = self._read_record()
-            elif state in _WANTS_PREAMBLE:
-                done = self._read_preamble()
-            elif state in _WANTS_MESSAGE:
-                done = self._read_message()
-            else:
-                done = False
-            if not done and self._at_end():
-                self._end_of_stream()
-                return bool(self._events)
-            return done
+            done = self._parse()
         except SilentFault as fault:
             self._give_up(fault.code, fault.text)
         except LinkFault as fault:
             self._close(fault.code, fault.text, fault.frame_type)
+        else:
+            return done or (self._ended and self._end_of_stream())
         return True
 
-    def _enter(self, arrived: Input, text: str, frame_type: int = NO_FRAME_TYPE) -> None:
-        """Move as the table says. Raises the fault of the cell."""
+    def _parse(self) -> bool:
+        state = self._state
+        if state in _WANTS_FRAMES:
+            return self._read_frames()
+        if state in _WANTS_PREAMBLE:
+            preamble = self._inbox.preamble()
+            if preamble is not None:
+                self._on_preamble(preamble)
+                return True
+        elif state in _WANTS_MESSAGE:
+            message = self._inbox.handshake_message()
+            if message is not None:
+                self._on_message(message)
+                return True
+        return False
+
+    def _cell(self, arrived: Input, text: str, frame_type: int = NO_FRAME_TYPE) -> LinkState:
+        """The state after this input. Raises the fault of the cell."""
         cell = next_link_state(self._state, arrived)
         if cell is SILENT:
             raise SilentFault(text)
         if isinstance(cell, CloseCode):
             raise LinkFault(cell, text, frame_type)
-        self._state = cell
+        return cell
 
-    def _available(self, size: int) -> memoryview | None:
-        """The next `size` unparsed bytes, still unparsed."""
-        if self._end - self._start < size:
-            return None
-        return memoryview(self._buffer)[self._start : self._start + size]
-
-    def _read_preamble(self) -> bool:
-        have = self._end - self._start
-        seen = bytes(self._buffer[self._start : self._start + min(have, PREAMBLE_HEADER)])
-        if not MAGIC.startswith(seen[: len(MAGIC)]):
-            raise SilentFault("the stream does not begin with the magic")
-        if have < PREAMBLE_HEADER:
-            return False
-        length = int.from_bytes(seen[9:11], "big")
-        arrived = _PREAMBLES.get(seen[8])  # type: ignore[call-overload]
-        if arrived is None or not MIN_PREAMBLE_BODY <= length <= MAX_PREAMBLE_BODY:
-            raise SilentFault(f"preamble of kind {seen[8]} and length {length}")
-        raw = self._available(PREAMBLE_HEADER + length)
-        if raw is None:
-            return False
-        preamble = bytes(raw)
-        raw.release()
-        self._start += len(preamble)
-        self._enter(arrived, f"a preamble of kind {seen[8]} is not for this role")
-        self._on_preamble(arrived, preamble)
-        return True
-
-    def _on_preamble(self, arrived: LinkInput, raw: bytes) -> None:
+    def _on_preamble(self, raw: bytes) -> None:
+        kind = raw[len(MAGIC)]
+        arrived = _PREAMBLES.get(kind)
+        if arrived is None:
+            raise SilentFault(f"preamble of kind {kind}")
+        after = self._cell(arrived, f"a preamble of kind {kind} is not for this role")  # [VN-005] [VN-006]
         handshake = self._running_handshake
-        body = raw[PREAMBLE_HEADER:]
         if arrived is LinkInput.PREAMBLE_RESPONDER:
-            handshake.read_response(raw, body)
+            handshake.read_response(raw)
+            self._enter(after)
         elif arrived is LinkInput.REFUSAL:
-            reason, suite = handshake.read_refusal(body)
+            reason, suite = handshake.read_refusal(raw)
+            self._enter(after)
             self._events.append(Refused(reason, suite))
-            code = CloseCode.BUSY if reason is RefusalReason.BUSY else CloseCode.NONE
-            self._over(code, f"the responder refuses: {reason.name}", by_peer=True)
+            self._report(_code_of(reason), f"the responder refuses: {reason.name}", by_peer=True)
         else:
-            refusing = handshake.read_offer(raw, body)
-            if refusing is not None:
+            refusing = handshake.read_offer(raw)
+            if refusing is None:
+                self._enter(after)
+            else:
                 self._outbox.add_plain(refusing.data)
-                self._state = step_link(LinkState.WAIT_OFFER, LinkStep.SEND_REFUSAL)
-                self._linger()
-                code = CloseCode.BUSY if refusing.reason is RefusalReason.BUSY else CloseCode.NONE
-                self._over(code, f"refused: {refusing.reason.name}")
+                self._step(LinkStep.SEND_REFUSAL)  # [VN-051]
+                self._report(_code_of(refusing.reason), f"refused: {refusing.reason.name}")
 
-    def _read_message(self) -> bool:
-        have = self._end - self._start
-        if have < LENGTH_SIZE:
-            return False
-        length = int.from_bytes(self._buffer[self._start : self._start + LENGTH_SIZE], "big")
-        if not 1 <= length <= MAX_HANDSHAKE_MESSAGE:
-            raise SilentFault(f"handshake message of {length} bytes, must be 1 to {MAX_HANDSHAKE_MESSAGE}")
-        raw = self._available(LENGTH_SIZE + length)
-        if raw is None:
-            return False
-        message = bytes(raw[LENGTH_SIZE:])
-        raw.release()
-        self._start += LENGTH_SIZE + length
-        before = self._state
-        self._enter(LinkInput.HANDSHAKE_MESSAGE, "a handshake message is not due")
-        self._on_message(before, message)
-        return True
-
-    def _on_message(self, state: LinkState, message: bytes) -> None:
+    def _on_message(self, message: bytes) -> None:
+        after = self._cell(LinkInput.HANDSHAKE_MESSAGE, "a handshake message is not due")
         handshake = self._running_handshake
-        if state is LinkState.WAIT_MESSAGE_1:
+        if self._state is LinkState.WAIT_MESSAGE_1:
             handshake.read_message_1(message)
             self._outbox.add_plain(handshake.flight_2())
+            self._enter(after)
             self._events.append(OfferReceived())
             return
-        if state is LinkState.WAIT_MESSAGE_2:
-            self.identity = identity = handshake.read_message_2(message)
-            self._check_expected(identity)
+        if self._state is LinkState.WAIT_MESSAGE_2:
+            identity = self._met(handshake.read_message_2(message))
             if identity in self._config.taken:
                 raise SilentFault("there is a link to this identity already", CloseCode.DUPLICATE)  # [ID-022]
             if identity in self._config.banned:
                 raise SilentFault("this identity is banned", CloseCode.NOT_ALLOWED)  # [TR-075]
             self._outbox.add_plain(handshake.message_3())
         else:
-            identity = handshake.read_message_3(message)
-            self._check_expected(identity)
-        self._begin_session(handshake, identity)
-
-    def _check_expected(self, identity: bytes) -> None:
-        if self._config.expected not in (None, identity):
-            raise SilentFault("another identity than the expected one", CloseCode.NOT_ALLOWED)  # [ID-010] [ID-011]
-
-    def _begin_session(self, handshake: Handshake, identity: bytes) -> None:
-        self.identity = identity
+            identity = self._met(handshake.read_message_3(message))
         sending, receiving = handshake.split()
         self._outbox.encrypt_with(sending)
-        self._opener = RecordOpener(receiving)
-        self._session.begin(handshake.hash, identity)
-        self._handshake = None
+        self._inbox.decrypt_with(receiving)
+        handshake_hash = handshake.hash
+        self._handshake = None  # [HS-015]
         self._timers.stop(Timer.HANDSHAKE)
+        self._enter(after)
         if identity == self._config.identity.public:
-            raise LinkFault(CloseCode.SELF, "both ends have the same identity")
+            raise LinkFault(CloseCode.SELF, "both ends have the same identity")  # [ID-012] [ID-013]
         if identity in self._config.banned:
             raise LinkFault(CloseCode.NOT_ALLOWED, "this identity is banned")  # [TR-076]
+        self._session.begin(handshake_hash, identity)
         self._events.append(PeerIdentified(identity))
-        self._session.say_hello()
-        self._timers.start(Timer.HELLO, self._now + self._config.timeouts.hello)
 
-    def _read_record(self) -> bool:
-        if self._answers_full():
-            return False
-        start, buffer = self._start, self._buffer
-        if self._end - start < LENGTH_SIZE:
-            return False
-        length = buffer[start] << 8 | buffer[start + 1]
-        if length < MIN_RECORD:
-            # A record that can hold no frame is as final as one that does not decrypt [EN-004].
-            raise SilentFault(f"record of {length} bytes, the least is {MIN_RECORD}")
-        raw = self._available(LENGTH_SIZE + length)
-        if raw is None:
-            return False
-        assert self._opener is not None
-        try:
-            with raw:
-                plaintext = self._opener.open(raw[LENGTH_SIZE:])
-        except DecryptionFailed as error:
-            raise SilentFault(str(error)) from None
-        self._start = start + LENGTH_SIZE + length
-        self._session.record_received(self._now)
-        self._plain = memoryview(plaintext)
-        self._plain_at = 0
-        return True
-
-    def _read_frame(self, plain: memoryview) -> bool:
-        if self._answers_full():
-            return False
-        at = self._plain_at
-        body_at = at + FRAME_HEADER
-        if body_at > len(plain):
-            raise LinkFault(CloseCode.PROTOCOL, f"{len(plain) - at} bytes after the record's last frame")
-        frame_type = plain[at]
-        after = body_at + (plain[at + 1] << 8 | plain[at + 2])
-        if after > len(plain):
-            raise LinkFault(CloseCode.PROTOCOL, "a frame goes past its record's end", frame_type)
-        if after == len(plain):
-            self._plain = None
-        self._plain_at = after
-        arrived = self._session.input_of(frame_type)
-        state = self._state
-        self._enter(arrived, f"frame {frame_type:#04x} while the link is {state.name}", frame_type)
-        try:
-            closing = self._session.receive(arrived, frame_type, plain[body_at:after], self._now)
-        except DecodeError as error:
-            raise LinkFault(CloseCode.PROTOCOL, str(error), frame_type) from None
-        except LinkFault as fault:
-            raise LinkFault(fault.code, fault.text, frame_type) from None
-        if closing is not None:
-            self._closed_by_peer(closing)
-        elif arrived is FrameType.HELLO:
-            self._timers.stop(Timer.HELLO)
-        return True
-
-    # --- inside: ends ---
+    def _met(self, identity: bytes) -> bytes:
+        """The other side has proved its identity."""
+        self.identity = identity
+        if self._config.expected not in (None, identity):
+            raise SilentFault("another identity than the expected one", CloseCode.NOT_ALLOWED)  # [ID-010] [ID-011]
+        return identity
 
     @property
     def _running_handshake(self) -> Handshake:
         assert self._handshake is not None
         return self._handshake
 
-    def _at_end(self) -> bool:
-        """Whether the stream ended and all of it is read; what is still to be said goes out first."""
-        if not self._ended or self._state is LinkState.CLOSED or self._answers_full():
+    def _read_frames(self) -> bool:
+        """One frame, or the next record."""
+        if self._answers_full():
+            self._timers.reading = False
             return False
-        return self._state is not LinkState.DRAINING or not self._outbox
+        found = self._inbox.frame()
+        if found is None:
+            if not self._inbox.open_record():
+                return False
+            self._session.record_received()
+            return True
+        frame_type, body = found
+        arrived = input_of(self._session, frame_type)
+        after = self._cell(arrived, f"frame {frame_type:#04x} while the link is {self._state.name}", frame_type)
+        try:
+            close = receive(self._session, arrived, frame_type, body)
+        except DecodeError as error:
+            raise LinkFault(CloseCode.PROTOCOL, str(error), frame_type) from None  # [GN-007]
+        except LinkFault as fault:
+            raise LinkFault(fault.code, fault.text, frame_type) from None  # [CL-004]
+        if after is not self._state:
+            self._enter(after)
+        if close is not None:
+            self._on_close(close)
+        return True
 
-    def _end_of_stream(self) -> None:
-        draining = self._state is LinkState.DRAINING
-        self._enter(LinkInput.END, "the stream ended")
-        self._finish()
-        if not draining:
-            self._over(CloseCode.NONE, "the stream ended without CLOSE", by_peer=True, truncated=True)
+    # --- inside: ends ---
 
-    def _closed_by_peer(self, close: Close) -> None:
-        self._finish()
+    def _enter(self, state: LinkState) -> None:
+        """Be in a state that a table gave, and let go of what it does not need."""
+        self._state = state
+        if state is LinkState.DRAINING:
+            # A reset would destroy what was sent last: what comes is read for a while, unseen [CL-010].
+            self._inbox.destroy()
+            self._handshake = None
+            self._timers.stop_all()
+            self._timers.start(Timer.DRAIN, self._config.timeouts.drain)
+        elif state is LinkState.CLOSED:
+            self._inbox.destroy()
+            self._outbox.destroy()
+            self._handshake = None
+            self._timers.stop_all()
+
+    def _step(self, step: LinkStep) -> None:
+        after = step_link(self._state, step)
+        assert after is not None, f"{step.name} in {self._state.name}"
+        self._enter(after)
+
+    def _report(self, code: CloseCode, reason: str, *, by_peer: bool = False, truncated: bool = False) -> None:
+        """The last event. Each way from a live state to DRAINING or CLOSED comes by here once."""
+        self._events.append(Closed(code, int(code), reason, by_peer, truncated))
+
+    def _end_of_stream(self) -> bool:
+        """All of the stream is parsed. False if something is still to be sent, or it was seen before."""
+        if self._state is LinkState.CLOSED or self._answers_full():
+            return False
+        if self._state is LinkState.DRAINING and self._outbox:
+            return False
+        truncated = self._state is not LinkState.DRAINING
+        self._enter(self._cell(LinkInput.END, "the stream ended"))
+        if truncated:
+            # [CL-040]
+            self._report(CloseCode.NONE, "the stream ended without CLOSE", by_peer=True, truncated=True)
+        return True
+
+    def _on_close(self, close: Close) -> None:
         try:
             code = CloseCode(close.code)
         except ValueError:
-            code = CloseCode.INTERNAL
+            code = CloseCode.INTERNAL  # [CL-006]
         self._events.append(Closed(code, close.code, close.detail, by_peer=True, truncated=False))
 
     def _give_up(self, code: CloseCode, text: str) -> None:
         """End without a word."""
-        self._finish()
-        self._over(code, text)
+        self._step(LinkStep.GIVE_UP)
+        self._report(code, text)
 
     def _close(self, code: CloseCode, text: str, frame_type: int = NO_FRAME_TYPE) -> None:
-        """Send CLOSE if the handshake is over, else end without a word; after that nothing is sent."""
-        if self._state in (LinkState.DRAINING, LinkState.CLOSED):
-            return
-        detail = text.encode("utf-8", "replace")[:MAX_CLOSE_DETAIL].decode("utf-8", "ignore")
-        detail = "".join(c if c.isprintable() else "?" for c in detail)
-        in_session = self._opener is not None
-        if in_session:
-            self._outbox.add(Close(code, frame_type, detail).encode_frame(), answer=True)
-        else:
-            self._outbox.drop()
-        self._state = step_link(self._state, LinkStep.SEND_CLOSE)
-        if in_session:
-            self._linger()
-        else:
-            self._finish()
-        self._over(code, text)
+        """Say CLOSE if the handshake is over, else end without a word; nothing on a link that is over."""
+        if self._state in _WANTS_FRAMES:
+            self._outbox.add(Close(code, frame_type, _detail(text)).encode_frame(), answer=True)
+            self._step(LinkStep.SEND_CLOSE)
+            self._report(code, text)
+        elif self._state not in _OVER:
+            self._give_up(code, text)
 
-    def _linger(self) -> None:
-        """Discard what comes until stream, time or bytes end: a reset would destroy what was sent [CL-010]."""
-        self._plain = None
-        self._start = self._end = 0
-        self._timers.stop_all()
-        self._timers.start(Timer.DRAIN, self._now + self._config.timeouts.drain)
 
-    def _finish(self) -> None:
-        """Nothing comes or goes any more."""
-        self._outbox.drop()
-        self._state = step_link(self._state, LinkStep.DRAINED)
-        self._timers.stop_all()
-        self._plain = None
-        self._start = self._end = 0
+def _detail(text: str) -> str:
+    """As much of a text as CLOSE may say [GN-011]."""
+    cut = text.encode("utf-8", "replace")[:MAX_CLOSE_DETAIL].decode("utf-8", "ignore")
+    return "".join(character if character.isprintable() else "?" for character in cut)
 
-    def _over(self, code: CloseCode, reason: str, *, by_peer: bool = False, truncated: bool = False) -> None:
-        self._events.append(Closed(code, int(code), reason, by_peer, truncated))
 
-    def _on_timer(self, timer: Timer) -> None:
-        if timer is Timer.HANDSHAKE:
-            self._give_up(CloseCode.TIMEOUT, "the handshake took too long")
-        elif timer is Timer.HELLO:
-            self._close(CloseCode.TIMEOUT, "HELLO did not come")
-        elif timer is Timer.IDLE:
-            if self._answers_full():
-                self._timers.start(Timer.IDLE, self._now + self._session.idle)
-            else:
-                self._close(CloseCode.TIMEOUT, "nothing came for the idle time")
-        elif timer is Timer.OUTPUT:
-            self._close(CloseCode.TIMEOUT, "nothing could be sent for the idle time")
-        elif timer is Timer.DRAIN:
-            self._finish()
-        else:
-            self._session.on_timer(timer, self._now)
+def _code_of(reason: RefusalReason) -> CloseCode:
+    return CloseCode.BUSY if reason is RefusalReason.BUSY else CloseCode.NONE

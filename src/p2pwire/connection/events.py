@@ -37,7 +37,8 @@ class LinkEstablished:
     agent: str
     """The other implementation's name, "" if it gave none; untrusted, but without control characters."""
     record: bytes | None
-    """The other's own peer record as it came, unverified; None if it does not listen."""
+    """The other's own peer record as it came, well-formed and of this identity, its signature unverified; None if there
+    is none."""
     observed: Address | None
     """The address from which the other side sees this one; a claim."""
     extensions: frozenset[str]
@@ -72,14 +73,14 @@ class TopicFlagsChanged:
 
 @attrs.frozen
 class TopicRefused:
-    """The other side answered JOIN with REFUSE: unknown there, or unwilling."""
+    """The other side has not joined, or not with the right cap; wait 60 s before asking again unasked [TP-018]."""
 
     topic: bytes
 
 
 @attrs.frozen
 class TopicClosed:
-    """An open topic ended by the other side; own requests in it still end one by one."""
+    """An open topic ended, not by `Leave`; own requests in it still end one by one, the other side's are rejected."""
 
     topic: bytes
 
@@ -127,7 +128,10 @@ class UnitsSuggested:
 
 @attrs.frozen
 class RequestReceived:
-    """Answer with `SendBlock` for each block in ascending order, or with `RejectRequest`."""
+    """Answer with `SendBlock` for each block in ascending order, or with `RejectRequest`.
+
+    OUT_OF_RANGE has to be said before the next event is asked for: it may not come after a later PONG [KA-006].
+    """
 
     id: int
     topic: bytes
@@ -145,7 +149,7 @@ class RequestCancelled:
 
 @attrs.frozen
 class RequestWithdrawn:
-    """An open request of the other side was ended by this connection: no DATA for too long."""
+    """An open request of the other side was ended by this connection: no DATA for too long, or its topic ended."""
 
     id: int
 

@@ -7,7 +7,7 @@ import attrs
 from p2pwire.connection.config import Config, Extension
 from p2pwire.connection.grease import Grease
 from p2pwire.wire import messages as msg
-from p2pwire.wire.registry import LAST_EXTENSION_FRAME, HelloTag
+from p2pwire.wire.registry import LAST_EXTENSION_FRAME, MAX_EXTENSIONS, HelloTag
 
 
 @attrs.frozen
@@ -16,6 +16,7 @@ class HelloFacts:
 
     agent: str
     record: bytes | None
+    """Well-formed, and of the link's identity."""
     observed: msg.Address | None
     extensions: tuple[msg.Extension, ...]
 
@@ -31,27 +32,35 @@ def hello_parameters(config: Config, grease: Grease | None) -> tuple[msg.HelloPa
         values[HelloTag.OBSERVED_ADDRESS] = config.observed.encode()
     entries = [msg.Extension(e.name, e.base, e.count, e.params) for e in config.extensions]
     if grease is not None:
-        # The highest numbers are the least likely to be taken; without room there the frame goes without.
-        free = LAST_EXTENSION_FRAME
-        if all(e.base + e.count <= free for e in config.extensions):
-            entries.append(msg.Extension(grease.name, free, 1, b""))
+        # The highest number is the least likely to be taken; where it is, the list goes without GREASE.
+        last = LAST_EXTENSION_FRAME
+        if len(entries) < MAX_EXTENSIONS and all(e.base + e.count <= last for e in entries):
+            entries.append(msg.Extension(grease.name, last, 1, b""))
         values[grease.tag] = grease.value
     if entries:
         values[HelloTag.EXTENSIONS] = msg.Extensions(tuple(entries)).encode()
     return tuple(msg.HelloParameter(tag, values[tag]) for tag in sorted(values))
 
 
-def read_hello(hello: msg.Hello) -> HelloFacts:
-    """The other side's parameters; unknown tags are ignored. Raises `DecodeError`."""
+def read_hello(hello: msg.Hello, identity: bytes) -> HelloFacts:
+    """The other side's parameters; unknown tags are ignored [FR-022]. Raises `DecodeError` [FR-023]."""
     values = {parameter.tag: parameter.value for parameter in hello.parameters}
     observed = values.get(HelloTag.OBSERVED_ADDRESS)
     extensions = values.get(HelloTag.EXTENSIONS)
     return HelloFacts(
         agent=msg.Agent.decode(values[HelloTag.AGENT]).name if HelloTag.AGENT in values else "",
-        record=values.get(HelloTag.OWN_RECORD),
+        record=_record_of(identity, values.get(HelloTag.OWN_RECORD)),
         observed=None if observed is None else msg.Address.decode(observed),
         extensions=() if extensions is None else msg.Extensions.decode(extensions).entries,
     )
+
+
+def _record_of(identity: bytes, record: bytes | None) -> bytes | None:
+    """A record that is well-formed and of this identity [FR-027]; any other costs nothing but itself [PX-030]."""
+    try:
+        return record if record is not None and msg.PeerRecord.decode(record).identity == identity else None
+    except msg.DecodeError:
+        return None
 
 
 class ExtensionTable:
@@ -66,10 +75,10 @@ class ExtensionTable:
         """Names that both sides listed."""
 
     def agree(self, theirs: tuple[msg.Extension, ...]) -> None:
-        """The other side's list has come."""
-        self._theirs = {entry.name: entry for entry in theirs}
-        self.agreed = frozenset(e.name for e in self._own if e.name in self._theirs)
-        self._theirs = {name: entry for name, entry in self._theirs.items() if name in self.agreed}
+        """The other side's list has come; names that one does not know are ignored [EX-009]."""
+        own = {extension.name for extension in self._own}
+        self._theirs = {entry.name: entry for entry in theirs if entry.name in own}
+        self.agreed = frozenset(self._theirs)
 
     def incoming(self, frame_type: int) -> tuple[str, int] | None:
         """The agreed extension, and the index in it, of a frame type in one's own numbers."""
@@ -79,7 +88,7 @@ class ExtensionTable:
         return None
 
     def outgoing(self, name: str, index: int) -> int | None:
-        """The frame type in the other side's numbers; None if it has no such."""
+        """The frame type in the other side's numbers; None if it has no such [EX-005] [EX-006] [EX-007] [EX-012]."""
         entry = self._theirs.get(name)
         if entry is None or not 0 <= index < entry.count:
             return None

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import attrs
 
-from p2pwire.connection.config import Config, Role
+from p2pwire.connection.config import KEY_SIZE, Config, Role
 from p2pwire.connection.faults import SilentFault
 from p2pwire.connection.grease import Grease
 from p2pwire.crypto.identity import Purpose, verify
@@ -27,9 +27,7 @@ from p2pwire.wire.messages import (
     ResponderPreamble,
     encode_preamble,
 )
-from p2pwire.wire.registry import PROTOCOL_NAME, RefusalReason, Suite, is_grease16
-
-KEY_SIZE: Final = 32
+from p2pwire.wire.registry import PREAMBLE_HEADER, PROTOCOL_NAME, RefusalReason, Suite
 
 
 def encode_message(message: bytes) -> bytes:
@@ -97,27 +95,29 @@ class Handshake:
         noise.begin_message()
         return self._offer + encode_message(noise.finish_message(b""))
 
-    def read_response(self, raw: bytes, body: Buffer) -> None:
-        """The responder's preamble; `raw` is all of it, `body` what follows its header."""
-        response = _decoded(ResponderPreamble.decode, body)
+    def read_response(self, raw: bytes) -> None:
+        """The responder's preamble, all of it."""
+        response = _decoded(ResponderPreamble.decode, raw[PREAMBLE_HEADER:])
+        # `versions` holds no GREASE [VN-037] [VN-038].
         if response.version not in self._config.versions or response.suite != self.suite:
             raise SilentFault(f"version {response.version:#06x}, suite {response.suite:#06x}: not what was offered")
         self._response_hash = hashlib.sha256(raw).digest()
 
-    def read_refusal(self, body: Buffer) -> tuple[RefusalReason, Suite | None]:
+    def read_refusal(self, raw: bytes) -> tuple[RefusalReason, Suite | None]:
         """A refusal: why, and with USE_SUITE the suite for the one further attempt."""
-        refusal = _decoded(Refusal.decode, body)
+        refusal = _decoded(Refusal.decode, raw[PREAMBLE_HEADER:])
         if self._config.psk is not None:
-            raise SilentFault("a private network never refuses")
+            raise SilentFault("a private network never refuses")  # [VN-043]
         try:
             reason = RefusalReason(refusal.reason)
         except ValueError:
-            raise SilentFault(f"refusal reason {refusal.reason} is unknown") from None
+            raise SilentFault(f"refusal reason {refusal.reason} is unknown") from None  # [VN-059]
         if reason is not RefusalReason.USE_SUITE:
             return reason, None
+        # Own suites without GREASE, in the own order: the other side's order must not count [VN-052].
         common = next((suite for suite in self._suites() if suite in refusal.suites), None)
         if common is None or common == self.suite:
-            raise SilentFault("USE_SUITE names no other suite of the offer")
+            raise SilentFault("USE_SUITE names no other suite of the offer")  # [VN-053]
         return reason, Suite(common)
 
     def read_message_2(self, message: Buffer) -> bytes:
@@ -130,26 +130,25 @@ class Handshake:
 
     # --- responder ---
 
-    def read_offer(self, raw: bytes, body: Buffer) -> Refusing | None:
-        """The initiator's preamble; a refusal if there is nothing to select, or not now."""
-        offer = _decoded(InitiatorPreamble.decode, body)
-        if is_grease16(offer.key_suite) or offer.key_suite not in offer.suites:
-            raise SilentFault(f"key_suite {offer.key_suite:#06x} is not one that is offered")
+    def read_offer(self, raw: bytes) -> Refusing | None:
+        """The initiator's preamble, all of it; a refusal if there is nothing to select, or not now."""
+        offer = _decoded(InitiatorPreamble.decode, raw[PREAMBLE_HEADER:])
         self._offer = raw
         if self._config.busy:
-            return self._refuse(RefusalReason.BUSY)
-        common = [v for v in offer.versions if v in self._config.versions and not is_grease16(v)]
+            return self._refuse(RefusalReason.BUSY)  # [VN-036]
+        common = [version for version in offer.versions if version in self._config.versions]
         if not common:
-            return self._refuse(RefusalReason.NO_VERSION)
-        suite = next((s for s in offer.suites if s in self._suites() and not is_grease16(s)), None)
+            return self._refuse(RefusalReason.NO_VERSION)  # [VN-033]
+        own = self._suites()
+        # The initiator's order decides [VN-031]. Neither list of one's own holds GREASE [VN-061].
+        suite = next((suite for suite in offer.suites if suite in own), None)
         if suite is None:
-            return self._refuse(RefusalReason.NO_SUITE)
+            return self._refuse(RefusalReason.NO_SUITE)  # [VN-034]
         if suite != offer.key_suite:
-            return self._refuse(RefusalReason.USE_SUITE)
+            return self._refuse(RefusalReason.USE_SUITE)  # [VN-035]
         self.suite = suite
-        response = encode_preamble(ResponderPreamble(max(common), suite, self._parameters()))
-        self._response = response
-        self._response_hash = hashlib.sha256(response).digest()
+        self._response = encode_preamble(ResponderPreamble(max(common), suite, self._parameters()))
+        self._response_hash = hashlib.sha256(self._response).digest()
         self._start(Suite(suite))
         return None
 
@@ -157,7 +156,7 @@ class Handshake:
         """Message 1: the initiator's ephemeral key, no payload."""
         payload, _ = self._read(message)
         if payload:
-            raise SilentFault(f"message 1 has a payload of {len(payload)} bytes; it has none")
+            raise SilentFault(f"message 1 has a payload of {len(payload)} bytes; it has none")  # [HS-002]
 
     def flight_2(self) -> bytes:
         """The responder's preamble and message 2."""
@@ -198,7 +197,7 @@ class Handshake:
 
     def _refuse(self, reason: RefusalReason) -> Refusing:
         if self._config.psk is not None:
-            raise SilentFault(f"{reason.name}, and a private network says nothing to strangers")
+            raise SilentFault(f"{reason.name}, and a private network says nothing to strangers")  # [VN-042]
         versions, suites = self._lists()
         return Refusing(encode_preamble(Refusal(reason, versions, suites)), reason)
 

@@ -2,9 +2,11 @@
 
 Two rules hold in this package:
 
-1. A state changes only through `next_link_state` and `next_topic_state`, which only look into these tables.
+1. A state changes only to what a cell of these tables says.
 2. A cell is the state after the message, or the close code that the message costs, or `SILENT`: a handshake that fails
-   ends the carrier without a word [HS-032].
+   and bytes that are no record end the carrier without a word [HS-032] [EN-005].
+
+For what a side does of its own accord a cell is the state after it, or None where there is no such step.
 
 SPEC.md's state × message tables, the diagrams and the exhaustive tests are made from the same tables.
 """
@@ -76,8 +78,9 @@ class TopicInput(Enum):
 class LinkStep(Enum):
     """What this side does to a link of its own accord."""
 
-    SEND_CLOSE = "CLOSE goes out, or before the handshake's end the carrier is closed without a word"
+    SEND_CLOSE = "CLOSE goes out"
     SEND_REFUSAL = "a refusal goes out in place of flight 2"
+    GIVE_UP = "the carrier is closed without a word"
     DRAINED = "the time or the bytes for draining are used up"
 
 
@@ -90,7 +93,7 @@ class TopicStep(Enum):
 
 
 class Silent(Enum):
-    """The cell of a handshake that fails."""
+    """The cell of a handshake that fails, and of bytes that are no record."""
 
     SILENT = "close without a word"
 
@@ -120,6 +123,14 @@ def _row(otherwise: LinkCell, cells: Mapping[Input, LinkCell]) -> dict[Input, Li
     return {column: cells.get(column, otherwise) for column in LINK_INPUTS}
 
 
+_NO_RECORD: Final[Mapping[Input, LinkCell]] = {
+    LinkInput.PREAMBLE_INITIATOR: SILENT,
+    LinkInput.PREAMBLE_RESPONDER: SILENT,
+    LinkInput.REFUSAL: SILENT,
+    LinkInput.HANDSHAKE_MESSAGE: SILENT,
+}
+"""After the handshake all bytes are records, and these do not decrypt [HS-008] [EN-005]."""
+
 LINK_TABLE: Final[Mapping[LinkState, Mapping[Input, LinkCell]]] = MappingProxyType(
     {
         LinkState.WAIT_RESPONSE: _row(
@@ -145,6 +156,7 @@ LINK_TABLE: Final[Mapping[LinkState, Mapping[Input, LinkCell]]] = MappingProxyTy
         LinkState.WAIT_HELLO: _row(
             CloseCode.PROTOCOL,
             {
+                **_NO_RECORD,
                 FrameType.HELLO: LinkState.OPEN,
                 FrameType.CLOSE: LinkState.CLOSED,
                 LinkInput.END: LinkState.CLOSED,
@@ -153,10 +165,7 @@ LINK_TABLE: Final[Mapping[LinkState, Mapping[Input, LinkCell]]] = MappingProxyTy
         LinkState.OPEN: _row(
             LinkState.OPEN,
             {
-                LinkInput.PREAMBLE_INITIATOR: CloseCode.PROTOCOL,
-                LinkInput.PREAMBLE_RESPONDER: CloseCode.PROTOCOL,
-                LinkInput.REFUSAL: CloseCode.PROTOCOL,
-                LinkInput.HANDSHAKE_MESSAGE: CloseCode.PROTOCOL,
+                **_NO_RECORD,
                 FrameType.HELLO: CloseCode.PROTOCOL,
                 FrameType.CLOSE: LinkState.CLOSED,
                 LinkInput.UNKNOWN_CRITICAL: CloseCode.UNKNOWN_FRAME,
@@ -174,7 +183,7 @@ TOPIC_TABLE: Final[Mapping[TopicState, Mapping[TopicInput, TopicCell]]] = Mappin
         TopicState.FREE: {
             TopicInput.JOIN: TopicState.OPEN,
             TopicInput.BAD_JOIN: TopicState.FREE,
-            TopicInput.JOIN_AGAIN: TopicState.FREE,
+            TopicInput.JOIN_AGAIN: CloseCode.PROTOCOL,
             TopicInput.JOIN_OTHER: CloseCode.PROTOCOL,
             TopicInput.REFUSE: TopicState.FREE,
             TopicInput.LEAVE: TopicState.FREE,
@@ -213,29 +222,29 @@ TOPIC_TABLE: Final[Mapping[TopicState, Mapping[TopicInput, TopicCell]]] = Mappin
         },
     }
 )
-"""(state, what arrives) -> the state after it, or the close code that it costs."""
+"""(state, what arrives) -> the state after it, or the close code that it costs.
 
-LINK_STEPS: Final[Mapping[LinkState, Mapping[LinkStep, LinkState]]] = MappingProxyType(
+A topic that is FREE or ASKED has no live handle that JOIN could repeat: that cell is there for completeness.
+"""
+
+_NO_STEPS: Final[Mapping[LinkStep, LinkState | None]] = dict.fromkeys(LinkStep)
+_HALF_OPEN_STEPS: Final = {**_NO_STEPS, LinkStep.GIVE_UP: LinkState.CLOSED}
+_RECORD_STEPS: Final = {**_HALF_OPEN_STEPS, LinkStep.SEND_CLOSE: LinkState.DRAINING}
+
+LINK_STEPS: Final[Mapping[LinkState, Mapping[LinkStep, LinkState | None]]] = MappingProxyType(
     {
-        state: {
-            LinkStep.SEND_CLOSE: after,
-            LinkStep.SEND_REFUSAL: LinkState.DRAINING if state is LinkState.WAIT_OFFER else after,
-            LinkStep.DRAINED: LinkState.CLOSED,
-        }
-        for state, after in {
-            LinkState.WAIT_RESPONSE: LinkState.CLOSED,
-            LinkState.WAIT_MESSAGE_2: LinkState.CLOSED,
-            LinkState.WAIT_OFFER: LinkState.CLOSED,
-            LinkState.WAIT_MESSAGE_1: LinkState.CLOSED,
-            LinkState.WAIT_MESSAGE_3: LinkState.CLOSED,
-            LinkState.WAIT_HELLO: LinkState.DRAINING,
-            LinkState.OPEN: LinkState.DRAINING,
-            LinkState.DRAINING: LinkState.DRAINING,
-            LinkState.CLOSED: LinkState.CLOSED,
-        }.items()
+        LinkState.WAIT_RESPONSE: _HALF_OPEN_STEPS,
+        LinkState.WAIT_MESSAGE_2: _HALF_OPEN_STEPS,
+        LinkState.WAIT_OFFER: {**_HALF_OPEN_STEPS, LinkStep.SEND_REFUSAL: LinkState.DRAINING},
+        LinkState.WAIT_MESSAGE_1: _HALF_OPEN_STEPS,
+        LinkState.WAIT_MESSAGE_3: _HALF_OPEN_STEPS,
+        LinkState.WAIT_HELLO: _RECORD_STEPS,
+        LinkState.OPEN: _RECORD_STEPS,
+        LinkState.DRAINING: {**_NO_STEPS, LinkStep.DRAINED: LinkState.CLOSED},
+        LinkState.CLOSED: _NO_STEPS,
     }
 )
-"""(state, own step) -> the state after it."""
+"""(state, own step) -> the state after it; None: there is no such step."""
 
 TOPIC_STEPS: Final[Mapping[TopicState, Mapping[TopicStep, TopicState | None]]] = MappingProxyType(
     {
@@ -245,7 +254,7 @@ TOPIC_STEPS: Final[Mapping[TopicState, Mapping[TopicStep, TopicState | None]]] =
         TopicState.LEAVING: {TopicStep.SEND_JOIN: None, TopicStep.SEND_LEAVE: None},
     }
 )
-"""(state, own step) -> the state after it; None: a mistake of the caller."""
+"""(state, own step) -> the state after it; None: there is no such step, and asking for it is the caller's mistake."""
 
 
 def next_link_state(state: LinkState, arrived: Input) -> LinkCell:
@@ -253,8 +262,8 @@ def next_link_state(state: LinkState, arrived: Input) -> LinkCell:
     return LINK_TABLE[state][arrived]
 
 
-def step_link(state: LinkState, step: LinkStep) -> LinkState:
-    """The state after an own step."""
+def step_link(state: LinkState, step: LinkStep) -> LinkState | None:
+    """The state after an own step; None if there is no such step."""
     return LINK_STEPS[state][step]
 
 
@@ -264,5 +273,5 @@ def next_topic_state(state: TopicState, arrived: TopicInput) -> TopicCell:
 
 
 def step_topic(state: TopicState, step: TopicStep) -> TopicState | None:
-    """The state after an own step; None if the step is the caller's mistake."""
+    """The state after an own step; None if there is no such step."""
     return TOPIC_STEPS[state][step]

@@ -1,4 +1,4 @@
-"""The clocks of one link: a closed set of timers over the caller's monotonic time."""
+"""The clock of one link, and what may run out on it: a closed set of timers over the caller's monotonic time."""
 
 from __future__ import annotations
 
@@ -20,22 +20,37 @@ class Timer(Enum):
     DRAIN = "CLOSE is sent, and the stream does not end"
 
 
-OF_READING: Final = frozenset({Timer.PING, Timer.IDLE, Timer.REQUEST})
+OF_READING: Final = frozenset({Timer.HELLO, Timer.PING, Timer.IDLE, Timer.REQUEST})
 """Timers that wait for the other side, and stand still while this side does not read [KA-012]."""
 
 
 class Timers:
-    """Deadlines in seconds of the caller's clock."""
+    """Time in seconds of the caller's clock, and at most one deadline of each kind.
 
-    __slots__ = ("_deadlines", "_paused_at")
+    Set `reading` to whether this side reads. Time between two calls of `advance` counts for the timers of `OF_READING`
+    only if it was set when the second one came.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_deadlines", "_stood", "now", "reading")
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        """Never goes back, whatever the caller's clock does."""
+        self.reading = True
         self._deadlines: dict[Timer, float] = {}
-        self._paused_at: float | None = None
+        # How long the timers of reading have stood still; their deadlines are as if they never had.
+        self._stood = 0.0
 
-    def start(self, timer: Timer, deadline: float) -> None:
-        """Start or restart one."""
-        self._deadlines[timer] = deadline
+    def advance(self, now: float) -> None:
+        """The caller says what time it is."""
+        if now > self.now:
+            if not self.reading:
+                self._stood += now - self.now
+            self.now = now
+
+    def start(self, timer: Timer, seconds: float) -> None:
+        """Start or restart one, to run out in so many seconds."""
+        self._deadlines[timer] = self.now + seconds - (self._stood if timer in OF_READING else 0.0)
 
     def stop(self, timer: Timer) -> None:
         """Stop one, running or not."""
@@ -49,29 +64,26 @@ class Timers:
         """Whether it runs."""
         return timer in self._deadlines
 
-    def next(self) -> float | None:
-        """The earliest deadline."""
-        return min((at for timer, at in self._deadlines.items() if self._runs(timer)), default=None)
+    def next(self, *, reading: bool) -> float | None:
+        """The earliest deadline; without those of reading if nothing is read."""
+        times = (self._deadline(timer, reading) for timer in self._deadlines)
+        return min((time for time in times if time is not None), default=None)
 
-    def expire(self, now: float) -> list[Timer]:
-        """Stop and return those that have run out, earliest first."""
-        due = [timer for timer, at in self._deadlines.items() if at <= now and self._runs(timer)]
-        expired = sorted(due, key=self._deadlines.__getitem__)
-        for timer in expired:
-            del self._deadlines[timer]
-        return expired
+    def expired(self) -> Timer | None:
+        """The one that ran out first, which stops it; None if none did."""
+        due = None
+        earliest = self.now
+        for timer in self._deadlines:
+            at = self._deadline(timer, self.reading)
+            if at is not None and at <= earliest:
+                due, earliest = timer, at
+        if due is not None:
+            del self._deadlines[due]
+        return due
 
-    def pause(self, now: float) -> None:
-        """This side stops reading."""
-        if self._paused_at is None:
-            self._paused_at = now
-
-    def resume(self, now: float) -> None:
-        """This side reads again."""
-        if self._paused_at is not None:
-            for timer in OF_READING & self._deadlines.keys():
-                self._deadlines[timer] += now - self._paused_at
-            self._paused_at = None
-
-    def _runs(self, timer: Timer) -> bool:
-        return self._paused_at is None or timer not in OF_READING
+    def _deadline(self, timer: Timer, reading: bool) -> float | None:
+        """On the caller's clock, if nothing happens before; None: it stands still."""
+        at = self._deadlines[timer]
+        if timer not in OF_READING:
+            return at
+        return at + self._stood if reading else None

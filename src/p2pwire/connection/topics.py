@@ -1,6 +1,6 @@
 """Topics and handles of one link: who has joined what under which number (SPEC.md, "Topics").
 
-Every frame names its sender's handle, except REFUSE, which names the handle of the JOIN that it refuses.
+Every frame names its sender's handle, except REFUSE, which names the handle of the JOIN that it refuses [FR-013].
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from p2pwire.wire.registry import ASSUMED_HANDLES, CloseCode, JoinFlag
 HANDLE_NUMBERS: Final = 65536
 """handles that a u16 can name."""
 
+NO_HANDLE: Final = -1
+"""In place of the number of a handle: there is none."""
+
 NO_FLAGS: Final = JoinFlag(0)
 
 MAX_ASKED: Final = 64
@@ -32,15 +35,17 @@ DUMMY_OID: Final = bytes(32)
 """The key of the HMAC that is made for an unknown topic, so that an answer takes as long as for a known one."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Topic:
-    """One topic on one link."""
+    """One topic on one link. Its state changes in `Topics` alone."""
 
     name: bytes
     state: TopicState = TopicState.FREE
-    local: int | None = None
-    remote: int | None = None
-    remote_cap: bytes = b""
+    local: int = NO_HANDLE
+    """This side's handle: JOINED in the states ASKED and OPEN, LEFT in LEAVING."""
+    remote: int = NO_HANDLE
+    """The other side's handle: LIVE in the state OPEN, LEAVING in LEAVING."""
+    remote_cap: bytes = attrs.field(default=b"", repr=False)
     told_object: bool = False
     """OBJECT was sent since the topic opened."""
     heard_object: bool = False
@@ -48,8 +53,9 @@ class Topic:
     interest_told: bool = False
     interest_heard: bool = False
     flags_told: JoinFlag = NO_FLAGS
-    units: UnitMap = attrs.field(factory=UnitMap)
-    """What the other side holds."""
+    flags_heard: JoinFlag = NO_FLAGS
+    units: UnitMap = attrs.field(factory=UnitMap, repr=False)
+    """What the other side announced."""
 
 
 @attrs.frozen
@@ -57,13 +63,14 @@ class JoinAnswer:
     """What a received JOIN leads to."""
 
     arrived: TopicInput
-    topic: Topic | None
+    topic: Topic
+    """As it is after it."""
     unasked: bool
-    """Whether it came without a JOIN of this side before: it is answered, and counts as a control frame."""
+    """Whether this side had no handle for the topic: the JOIN is answered."""
 
     @property
     def counted(self) -> bool:
-        """Whether it counts against the control budget."""
+        """Whether it counts against the control budget: not if it is the other half of an own JOIN."""
         return self.unasked or self.arrived is TopicInput.JOIN_AGAIN
 
 
@@ -72,13 +79,13 @@ class Topics:
 
     __slots__ = (
         "_asked",
+        "_by_local",
         "_by_name",
         "_by_remote",
-        "_ended",
         "_initiator",
-        "_local_in_use",
         "_max_remote",
         "_next_local",
+        "_used",
         "catalogue",
         "handshake_hash",
         "max_local",
@@ -92,13 +99,14 @@ class Topics:
         """The other side's max_handles."""
         self._initiator = initiator
         self._max_remote = max_handles
+        # All topics that are not FREE, by their name and by the handles that they have.
         self._by_name: dict[bytes, Topic] = {}
+        self._by_local: dict[int, Topic] = {}
         self._by_remote: dict[int, Topic] = {}
-        self._local_in_use: dict[int, Topic] = {}
         self._next_local = 0
+        # The numbers that the other side has ever used, as the bits of one integer: 8 KiB at most [TP-002].
+        self._used = 0
         self._asked: dict[bytes, bytes] = {}
-        self._ended = 0
-        # A set of handle numbers as the bits of one int: at most 8 KiB however many are used.
 
     # --- looking up ---
 
@@ -112,139 +120,141 @@ class Topics:
         return topic if topic is not None and topic.state is TopicState.OPEN else None
 
     def of_remote(self, handle: int) -> Topic | None:
-        """The open topic of the other side's handle; None if the handle ended, or the topic is being left.
+        """The open topic of the other side's handle; None if the handle ended, or the topic is being left [TP-062].
 
-        Raises `LinkFault` PROTOCOL for a handle that was never joined.
+        Raises `LinkFault` PROTOCOL for a handle that was never joined [TP-061].
         """
         topic = self._by_remote.get(handle)
-        if topic is None:
-            if not self._ended >> handle & 1:
-                raise LinkFault(CloseCode.PROTOCOL, f"handle {handle} was never joined")
-            return None
-        arrived = next_topic_state(topic.state, TopicInput.CONTENT)
-        return topic if arrived is TopicState.OPEN else None
+        if topic is not None:
+            self._arrive(topic, TopicInput.CONTENT)
+            return topic if topic.state is TopicState.OPEN else None
+        if not self._used >> handle & 1:
+            self._arrive(Topic(b""), TopicInput.STRAY, f"handle {handle} was never joined")
+        return None
 
     def can_join(self) -> bool:
         """Whether one more handle of one's own is free [TP-012]."""
-        return len(self._local_in_use) < self.max_local
+        return len(self._by_local) < self.max_local
 
     def asked_for(self, name: bytes) -> bool:
-        """Whether the other side asked for a topic of the catalogue, with the right cap, before it was there [TP-017]."""
+        """Whether the other side asked in vain, with the right cap, for what is in the catalogue now [TP-017]."""
         given = self._asked.get(name)
-        return given is not None and hmac.compare_digest(self._right_cap(name), given)
+        return given is not None and name in self.catalogue and hmac.compare_digest(self._right_cap(name), given)
 
-    # --- sending ---
+    def own_cap(self, name: bytes) -> bytes:
+        """The proof that this side knows the object's id [TP-016]."""
+        return cap(self.catalogue[name].oid, self._initiator, self.handshake_hash)
+
+    # --- own steps ---
 
     def ask(self, name: bytes) -> Topic:
-        """A new topic with a handle of one's own, for which JOIN goes out. The caller has checked `can_join`."""
+        """A new topic, for which JOIN goes out. The caller has checked `get` and `can_join`."""
         topic = Topic(name)
         self._step(topic, TopicStep.SEND_JOIN)
-        self._take_handle(topic)
-        self._by_name[name] = topic
         return topic
 
     def leave(self, topic: Topic) -> None:
-        """Own LEAVE goes out. Raises `LocalProtocolError` if it may not."""
+        """Own LEAVE goes out. Raises `LocalProtocolError` if it may not [TP-050]."""
         self._step(topic, TopicStep.SEND_LEAVE)
 
-    def own_cap(self, name: bytes) -> bytes:
-        """The proof that this side knows the object's id."""
-        return cap(self.catalogue[name].oid, self._initiator, self.handshake_hash)
-
-    # --- receiving ---
+    # --- what arrives ---
 
     def join(self, join: Join) -> JoinAnswer:
-        """A JOIN came: which input it is, and the topic after it. Raises `LinkFault` as the table says."""
+        """A JOIN came: which input it is, and the topic after it [TP-020]. Raises `LinkFault` as the table says."""
         arrived, topic = self._classify(join)
-        state = topic.state if topic is not None else TopicState.FREE
-        if arrived is TopicInput.JOIN and state is not TopicState.LEAVING and self._live_remote() >= self._max_remote:
-            raise LinkFault(CloseCode.LIMIT, f"more than max_handles = {self._max_remote} topics joined")
-        after = next_topic_state(state, arrived)
-        if isinstance(after, CloseCode):
-            raise LinkFault(after, f"handle {join.handle} or its topic is already in use")
-        unasked = state is TopicState.FREE
-        if arrived is TopicInput.JOIN:
-            if topic is None:
-                topic = self.ask(join.topic)
-            self._take_remote(topic, join)
-            topic.state = after
-        elif arrived is TopicInput.BAD_JOIN:
-            if topic is not None:
-                self._take_remote(topic, join)
-                topic.state = after
-            else:
-                self._ended |= 1 << join.handle
-                self._asked[join.topic] = join.cap
-                if len(self._asked) > MAX_ASKED:
-                    del self._asked[next(iter(self._asked))]
-        return JoinAnswer(arrived, topic, unasked)
+        before = topic.state
+        if arrived is TopicInput.JOIN and before is not TopicState.LEAVING and self._live_remote() >= self._max_remote:
+            raise LinkFault(CloseCode.LIMIT, f"more than max_handles = {self._max_remote} topics joined")  # [TP-028]
+        self._arrive(topic, arrived, f"handle {join.handle} or its topic is in use")
+        self._used |= 1 << join.handle
+        if topic.state is TopicState.FREE:
+            self._remember(join)
+        elif arrived is not TopicInput.JOIN_AGAIN:
+            topic.remote, topic.remote_cap = join.handle, join.cap
+            self._by_remote[join.handle] = topic
+        return JoinAnswer(arrived, topic, unasked=before is TopicState.FREE)
 
     def refuse(self, handle: int) -> tuple[Topic, TopicState] | None:
-        """REFUSE of own handle came: the topic that ends by it and the state it had; None if the handle is free."""
-        topic = self._local_in_use.get(handle)
-        if topic is None:
-            return None
-        before = topic.state
-        self._end(topic, TopicInput.REFUSE)
-        return topic, before
+        """REFUSE of own handle came: the topic that it ends and the state it had; None if the handle is FREE."""
+        return self._over(self._by_local.get(handle), TopicInput.REFUSE)
 
     def left(self, handle: int) -> tuple[Topic, TopicState] | None:
-        """LEAVE of the other's handle came: the topic that ends and the state it had; None if the handle is free."""
-        topic = self._by_remote.get(handle)
-        if topic is None:
-            return None
-        before = topic.state
-        self._end(topic, TopicInput.LEAVE)
-        return topic, before
+        """LEAVE of the other's handle came: the topic that it ends and the state it had; None if there is none."""
+        return self._over(self._by_remote.get(handle), TopicInput.LEAVE)
 
     # --- inside ---
 
-    def _classify(self, join: Join) -> tuple[TopicInput, Topic | None]:
+    def _classify(self, join: Join) -> tuple[TopicInput, Topic]:
+        """The first of the cases TP-021 to TP-030 that applies, as an input of a topic."""
         named = self._by_name.get(join.topic)
         live = self._by_remote.get(join.handle)
         if live is not None:
             same = live is named and hmac.compare_digest(live.remote_cap, join.cap)
             return (TopicInput.JOIN_AGAIN if same else TopicInput.JOIN_OTHER), live
-        if named is not None and named.remote is not None:
+        if named is not None and named.remote != NO_HANDLE:
             return TopicInput.JOIN_OTHER, named
         if named is not None and named.state is TopicState.LEAVING:
             return TopicInput.JOIN, named
+        # Always compared, in constant time, with a key that the other side can not tell from a real one [PV-001].
         right = hmac.compare_digest(self._right_cap(join.topic), join.cap)
         welcome = right and join.topic in self.catalogue and (named is not None or self.can_join())
-        return (TopicInput.JOIN if welcome else TopicInput.BAD_JOIN), named
-
-    def _step(self, topic: Topic, step: TopicStep) -> None:
-        after = step_topic(topic.state, step)
-        if after is None:
-            raise LocalProtocolError(f"{step.name}: the topic is {topic.state.name}")
-        topic.state = after
+        return (TopicInput.JOIN if welcome else TopicInput.BAD_JOIN), named or Topic(join.topic)
 
     def _right_cap(self, name: bytes) -> bytes:
-        """What the other side's cap has to be; for an unknown topic one that takes as long to make [PV-001]."""
+        """What the other side's cap has to be; for an unknown topic one that takes as long to make."""
         offer = self.catalogue.get(name)
         return cap(DUMMY_OID if offer is None else offer.oid, not self._initiator, self.handshake_hash)
 
     def _live_remote(self) -> int:
         return sum(topic.state is TopicState.OPEN for topic in self._by_remote.values())
 
-    def _take_handle(self, topic: Topic) -> None:
-        while self._next_local in self._local_in_use:
+    def _remember(self, join: Join) -> None:
+        self._asked[join.topic] = join.cap
+        if len(self._asked) > MAX_ASKED:
+            del self._asked[next(iter(self._asked))]
+
+    def _over(self, topic: Topic | None, arrived: TopicInput) -> tuple[Topic, TopicState] | None:
+        if topic is None:
+            self._arrive(Topic(b""), arrived)
+            return None
+        before = topic.state
+        self._arrive(topic, arrived)
+        return topic, before
+
+    def _arrive(self, topic: Topic, arrived: TopicInput, text: str = "") -> None:
+        """Move as the table says. Raises `LinkFault` with this text if the cell is a close code."""
+        cell = next_topic_state(topic.state, arrived)
+        if isinstance(cell, CloseCode):
+            raise LinkFault(cell, text)
+        self._move(topic, cell)
+
+    def _step(self, topic: Topic, step: TopicStep) -> None:
+        after = step_topic(topic.state, step)
+        if after is None:
+            raise LocalProtocolError(f"{step.name}: the topic is {topic.state.name}")
+        self._move(topic, after)
+
+    def _move(self, topic: Topic, after: TopicState) -> None:
+        """Enter a state, and keep what there is of the topic as the state says."""
+        before, topic.state = topic.state, after
+        if before is after:
+            return
+        if before is TopicState.FREE:
+            topic.local = self._free_handle()
+            self._by_name[topic.name] = self._by_local[topic.local] = topic
+        elif after is TopicState.FREE:
+            del self._by_name[topic.name], self._by_local[topic.local]
+            if topic.remote != NO_HANDLE:
+                del self._by_remote[topic.remote]
+        if after is TopicState.OPEN:
+            self._asked.pop(topic.name, None)
+        elif after is TopicState.LEAVING:
+            topic.units = UnitMap()  # [TP-064]
+
+    def _free_handle(self) -> int:
+        """A number that is FREE; one that was used is used again as late as can be, so that logs can be read."""
+        while self._next_local in self._by_local:
             self._next_local = (self._next_local + 1) % HANDLE_NUMBERS
-        topic.local = self._next_local
-        self._local_in_use[self._next_local] = topic
-        self._next_local = (self._next_local + 1) % HANDLE_NUMBERS
-
-    def _take_remote(self, topic: Topic, join: Join) -> None:
-        topic.remote, topic.remote_cap = join.handle, join.cap
-        self._by_remote[join.handle] = topic
-
-    def _end(self, topic: Topic, arrived: TopicInput) -> None:
-        after = next_topic_state(topic.state, arrived)
-        assert after is TopicState.FREE
-        topic.state = after
-        del self._by_name[topic.name]
-        if topic.local is not None:
-            del self._local_in_use[topic.local]
-        if topic.remote is not None:
-            del self._by_remote[topic.remote]
-            self._ended |= 1 << topic.remote
+        number = self._next_local
+        self._next_local = (number + 1) % HANDLE_NUMBERS
+        return number

@@ -10,21 +10,18 @@ from typing import Final
 
 import attrs
 
-from p2pwire.connection.commands import LocalProtocolError, RejectRequest, RequestBlocks, SendBlock
+from p2pwire.connection.commands import LocalProtocolError, RequestBlocks, SendBlock
 from p2pwire.connection.events import BlockReceived, RequestEnded
 from p2pwire.connection.faults import LinkFault
-from p2pwire.content.merkle import ProofChecker, ProofError, block_count, tree_height
-from p2pwire.wire.messages import Credit, Data, Reject, Request
-from p2pwire.wire.registry import ASSUMED_HANDLES, INITIAL_CREDIT, MAX_LEVEL, CloseCode, RejectCode
+from p2pwire.content.merkle import BLOCK, ProofChecker, ProofError, proof_count
+from p2pwire.wire.messages import Data, Reject, Request
+from p2pwire.wire.registry import ASSUMED_HANDLES, INITIAL_CREDIT, CloseCode, RejectCode
 
 MAX_CREDIT: Final = 2**64 - 1
 """blocks: what CREDIT's u64 can say."""
 
-RETRY_CODES: Final = frozenset({RejectCode.CHOKED, RejectCode.BUSY})
-"""Codes of REJECT that say when to ask again."""
 
-
-@attrs.define
+@attrs.define(eq=False)
 class Asked:
     """One own request that has not ended."""
 
@@ -33,10 +30,6 @@ class Asked:
     block: int
     level: int
     checker: ProofChecker
-    left: int
-    """Blocks still to come."""
-    next: int
-    """The block that comes next."""
     cancelled: bool = False
 
 
@@ -62,37 +55,32 @@ class Requests:
         """Blocks that may still be asked for."""
         return self.credit_total - self.spent
 
-    def open(self, command: RequestBlocks, handle: int) -> Request:
-        """The frame of a new request. Raises `LocalProtocolError` where the other side would close the link."""
+    def check(self, command: RequestBlocks) -> Asked:
+        """What `open` takes. Raises `LocalProtocolError` where the other side would close the link or could not
+        answer."""
         if command.id in self._open:
-            raise LocalProtocolError(f"request id {command.id} is in use")
+            raise LocalProtocolError(f"REQUEST: id {command.id} is in use")  # [TR-030]
         if len(self._open) >= self.max_open:
-            raise LocalProtocolError(f"max_requests = {self.max_open} are open")
-        if not 0 <= command.level <= min(MAX_LEVEL, tree_height(command.length)):
-            raise LocalProtocolError(f"level {command.level} is not 0 to {MAX_LEVEL} or above the file's tree")
+            raise LocalProtocolError(f"REQUEST: max_requests = {self.max_open} are open")  # [TR-032]
+        try:
+            checker = ProofChecker(command.length, command.root, command.block, command.level)
+        except ValueError as error:
+            raise LocalProtocolError(f"REQUEST: {error}") from None  # [TR-034]
         cost = 1 << command.level
-        blocks = block_count(command.length)
-        if not 0 <= command.block < blocks or command.block % cost:
-            raise LocalProtocolError(f"block {command.block} is not a multiple of {cost} below {blocks}")
         if cost > self.credit:
-            raise LocalProtocolError(f"the request costs {cost}, the credit is {self.credit}")
-        self._open[command.id] = Asked(
-            topic=command.topic,
-            file=command.file,
-            block=command.block,
-            level=command.level,
-            checker=ProofChecker(command.length, command.root, command.block, command.level),
-            left=min(cost, blocks - command.block),
-            next=command.block,
-        )
-        self.spent += cost
-        return Request(command.id, handle, command.file, command.block, command.level)
+            raise LocalProtocolError(f"REQUEST: it costs {cost}, the credit is {self.credit}")  # [FC-002]
+        return Asked(command.topic, command.file, command.block, command.level, checker)
 
-    def cancel(self, request: int) -> bool:
-        """Whether CANCEL goes out: once for each open request."""
-        asked = self._open.get(request)
+    def open(self, number: int, asked: Asked) -> None:
+        """REQUEST goes out."""
+        self._open[number] = asked
+        self.spent += 1 << asked.level
+
+    def cancel(self, number: int) -> bool:
+        """Whether CANCEL goes out: once for each open request. Raises `LocalProtocolError` for one that is not open."""
+        asked = self._open.get(number)
         if asked is None:
-            raise LocalProtocolError(f"request id {request} is not open")
+            raise LocalProtocolError(f"CANCEL: request id {number} is not open")
         first = not asked.cancelled
         asked.cancelled = True
         return first
@@ -105,55 +93,61 @@ class Requests:
         """A block came: proved, or `LinkFault` UNSOLICITED or BAD_DATA."""
         asked = self._open.get(frame.id)
         if asked is None:
-            raise LinkFault(CloseCode.UNSOLICITED, f"DATA for request {frame.id}, which is not open")
-        if frame.block != asked.next:
-            raise LinkFault(CloseCode.UNSOLICITED, f"DATA has block {frame.block}, due is {asked.next}")
+            raise LinkFault(CloseCode.UNSOLICITED, f"DATA for request {frame.id}, which is not open")  # [TR-054]
+        checker = asked.checker
+        if frame.block != checker.next_block:
+            # [TR-055]
+            raise LinkFault(CloseCode.UNSOLICITED, f"DATA has block {frame.block}, due is {checker.next_block}")
         try:
-            proved = asked.checker.check(frame.block, frame.proof, frame.data)
+            proved = checker.check(frame.block, frame.proof, frame.data)
         except ProofError as error:
-            raise LinkFault(CloseCode.BAD_DATA, str(error)) from None
+            raise LinkFault(CloseCode.BAD_DATA, str(error)) from None  # [TR-056] [TR-057] [TR-058]
         self.timeouts = 0
-        asked.next += 1
-        asked.left -= 1
         data = frame.data if isinstance(frame.data, memoryview) else memoryview(frame.data)
         block = BlockReceived(frame.id, asked.topic, asked.file, frame.block, data, proved)
-        if asked.left:
+        if not checker.complete:
             return block, None
         del self._open[frame.id]
-        return block, self._ended(frame.id, asked, None, 0.0)
+        return block, _ended(frame.id, asked, None, 0.0)
 
     def reject(self, frame: Reject) -> RequestEnded:
         """A request ends without (more) data, or `LinkFault` UNSOLICITED."""
         asked = self._open.pop(frame.id, None)
         if asked is None:
-            raise LinkFault(CloseCode.UNSOLICITED, f"REJECT for request {frame.id}, which is not open")
-        return self._ended(frame.id, asked, RejectCode(frame.code), frame.retry / 1000)
+            raise LinkFault(CloseCode.UNSOLICITED, f"REJECT for request {frame.id}, which is not open")  # [TR-063]
+        return _ended(frame.id, asked, RejectCode(frame.code), frame.retry / 1000)
 
-    @staticmethod
-    def _ended(number: int, asked: Asked, code: RejectCode | None, retry: float) -> RequestEnded:
-        came = asked.next - asked.block
-        return RequestEnded(number, asked.topic, asked.file, asked.block, asked.level, came, code, retry)
-
-    def grant(self, frame: Credit) -> bool:
+    def grant(self, total: int) -> bool:
         """CREDIT came: whether more may be spent. Raises `LinkFault` PROTOCOL if it is lower than before."""
-        if frame.blocks < self.credit_total:
-            raise LinkFault(CloseCode.PROTOCOL, f"CREDIT {frame.blocks} is lower than {self.credit_total} before")
-        grew = frame.blocks > self.credit_total
-        self.credit_total = frame.blocks
+        if total < self.credit_total:
+            # [FC-006]
+            raise LinkFault(CloseCode.PROTOCOL, f"CREDIT {total} is lower than {self.credit_total} before")
+        grew = total > self.credit_total
+        self.credit_total = total
         return grew
 
 
-@attrs.define
+def _ended(number: int, asked: Asked, code: RejectCode | None, retry: float) -> RequestEnded:
+    came = asked.checker.next_block - asked.block
+    return RequestEnded(number, asked.topic, asked.file, asked.block, asked.level, came, code, retry)
+
+
+@attrs.define(eq=False)
 class Owed:
     """One open request of the other side."""
 
     topic: bytes
-    next: int
-    """The block that is sent next."""
+    first: int
     end: int
     """One past the last block of the request, not cut at the file's end."""
-    cost: int
+    next: int
+    """The block that is sent next."""
     cancelled: bool = False
+
+    @property
+    def cost(self) -> int:
+        """Blocks of credit that it takes."""
+        return self.end - self.first
 
 
 class Serving:
@@ -173,52 +167,56 @@ class Serving:
     def __len__(self) -> int:
         return len(self._open)
 
-    def __contains__(self, request: int) -> bool:
-        return request in self._open
-
     @property
     def ahead(self) -> int:
         """Blocks granted and not yet used up: granted less the cost of requests that have ended [FC-010]."""
         return self.credit_total - self.ended_cost
 
     def open(self, frame: Request, topic: bytes) -> None:
-        """REQUEST came. Raises `LinkFault` PROTOCOL, LIMIT or CREDIT_EXCEEDED."""
+        """REQUEST came. Raises `LinkFault` PROTOCOL, LIMIT or CREDIT_EXCEEDED, in this order [TR-037]."""
         if frame.id in self._open:
-            raise LinkFault(CloseCode.PROTOCOL, f"request id {frame.id} is in use")
+            raise LinkFault(CloseCode.PROTOCOL, f"request id {frame.id} is in use")  # [TR-038]
         if len(self._open) >= self._max_open:
-            raise LinkFault(CloseCode.LIMIT, f"more than max_requests = {self._max_open} open")
+            raise LinkFault(CloseCode.LIMIT, f"more than max_requests = {self._max_open} open")  # [TR-039]
         cost = 1 << frame.level
-        if self.spent + cost > self.credit_total:
-            raise LinkFault(
-                CloseCode.CREDIT_EXCEEDED, f"REQUEST costs {cost}, the credit is {self.credit_total - self.spent}"
-            )
+        left = self.credit_total - self.spent
+        if cost > left:
+            raise LinkFault(CloseCode.CREDIT_EXCEEDED, f"REQUEST costs {cost}, the credit is {left}")  # [FC-004]
         self.spent += cost
-        self._open[frame.id] = Owed(topic, frame.block, frame.block + cost, cost)
+        self._open[frame.id] = Owed(topic, frame.block, frame.block + cost, frame.block)
 
-    def send(self, command: SendBlock) -> Data:
-        """The frame of the next block. Raises `LocalProtocolError` for a request that is not open."""
-        owed = self._open.get(command.id)
+    def owed(self, number: int) -> Owed:
+        """An open request. Raises `LocalProtocolError` for one that is not."""
+        owed = self._open.get(number)
         if owed is None:
-            raise LocalProtocolError(f"request id {command.id} of the other side is not open")
-        frame = Data(command.id, owed.next, command.siblings, command.data)
+            raise LocalProtocolError(f"request id {number} of the other side is not open")
+        return owed
+
+    def next_data(self, command: SendBlock) -> Data:
+        """DATA with the next block of a request. Raises `LocalProtocolError` for what the other side would blame."""
+        owed = self.owed(command.id)
+        if len(command.data) != BLOCK and not command.last:
+            raise LocalProtocolError(f"DATA: {len(command.data)} bytes, only the last block may be short")  # [TR-053]
+        # The height of the tree, which gives the count of the first proof, is for the caller to know.
+        due = proof_count(len(command.siblings), owed.next, owed.first)
+        if len(command.siblings) != due:
+            raise LocalProtocolError(f"DATA: {len(command.siblings)} hashes, block {owed.next} takes {due}")  # [TR-051]
+        return Data(command.id, owed.next, command.siblings, command.data)
+
+    def sent(self, number: int, *, last: bool) -> None:
+        """The next block went out; whether it is the last one that there is."""
+        owed = self._open[number]
         owed.next += 1
-        if command.last or owed.next == owed.end:
-            self._end(command.id)
-        return frame
+        if last or owed.next == owed.end:
+            self.end(number)
 
-    def reject(self, command: RejectRequest) -> Reject:
-        """The frame that ends a request. Raises `LocalProtocolError` for a request that is not open."""
-        if command.id not in self._open:
-            raise LocalProtocolError(f"request id {command.id} of the other side is not open")
-        retry = 0
-        if command.code in RETRY_CODES:
-            retry = min(65535, max(0, round(command.retry * 1000)))
-        self._end(command.id)
-        return Reject(command.id, command.code, retry)
+    def end(self, number: int) -> None:
+        """A request is over."""
+        self.ended_cost += self._open.pop(number).cost
 
-    def cancel(self, request: int) -> bool:
+    def cancel(self, number: int) -> bool:
         """Whether this is the first CANCEL of an open request."""
-        owed = self._open.get(request)
+        owed = self._open.get(number)
         if owed is None or owed.cancelled:
             return False
         owed.cancelled = True
@@ -226,19 +224,14 @@ class Serving:
 
     def of_topic(self, topic: bytes) -> list[int]:
         """The open requests of one topic."""
-        return [request for request, owed in self._open.items() if owed.topic == topic]
+        return [number for number, owed in self._open.items() if owed.topic == topic]
 
     def all(self) -> list[int]:
         """All open requests."""
         return list(self._open)
 
-    def grant(self, total: int) -> bool:
-        """Whether CREDIT goes out. Raises `LocalProtocolError` for less than before."""
+    def check_grant(self, total: int) -> bool:
+        """Whether CREDIT with this total says anything. Raises `LocalProtocolError` for less than before [FC-005]."""
         if not self.credit_total <= total <= MAX_CREDIT:
-            raise LocalProtocolError(f"credit {total} is not between {self.credit_total} and 2^64-1")
-        grew = total > self.credit_total
-        self.credit_total = total
-        return grew
-
-    def _end(self, request: int) -> None:
-        self.ended_cost += self._open.pop(request).cost
+            raise LocalProtocolError(f"CREDIT: {total}, must be {self.credit_total} to 2^64-1")
+        return total > self.credit_total

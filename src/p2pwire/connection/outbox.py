@@ -1,0 +1,75 @@
+"""What is said and not sent yet: frames wait here whole, and leave in records of as many whole frames as fit.
+
+Waiting bytes are counted in two classes, because different rules bound them: answers, which stop reading [FC-032], and
+all [FC-030].
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from p2pwire.connection.records import RecordSealer
+from p2pwire.crypto.noise import CipherState
+from p2pwire.wire.messages import Buffer
+from p2pwire.wire.registry import MAX_RECORD_PLAINTEXT
+
+
+class Outbox:
+    """Bytes on their way out, in order. It is true while there are any."""
+
+    __slots__ = ("_frames", "_plain", "_sealer", "answers", "waiting")
+
+    def __init__(self) -> None:
+        self._sealer: RecordSealer | None = None
+        self._plain: list[Buffer] = []
+        self._frames: deque[tuple[int, tuple[Buffer, ...]]] = deque()
+        self.waiting = 0
+        """Bytes of frames not yet handed out."""
+        self.answers = 0
+        """Bytes of them that are answers."""
+
+    def __bool__(self) -> bool:
+        return bool(self._plain or self._frames)
+
+    def encrypt_with(self, cipher: CipherState) -> None:
+        """What follows is records."""
+        self._sealer = RecordSealer(cipher)
+
+    def add_plain(self, data: bytes) -> None:
+        """Handshake bytes, which go as they are and before all frames."""
+        self._plain.append(data)
+
+    def add(self, *parts: Buffer, answer: bool = False) -> None:
+        """One whole frame, in parts that are joined only inside a record [EN-007]."""
+        size = sum(map(len, parts))
+        self._frames.append((size, parts))
+        self.waiting += size
+        if answer:
+            self.answers += size
+
+    def drop(self) -> None:
+        """Forget all that waits."""
+        self._frames.clear()
+        self._plain = []
+        self.waiting = self.answers = 0
+
+    def destroy(self) -> None:
+        """Forget everything, the key too."""
+        self.drop()
+        self._sealer = None
+
+    def take(self) -> list[Buffer]:
+        """Everything that can be sent now, in order, encrypted."""
+        ready, self._plain = self._plain, []
+        if self._sealer is not None:
+            frames = self._frames
+            while frames:
+                size = 0
+                parts: list[Buffer] = []
+                while frames and size + frames[0][0] <= MAX_RECORD_PLAINTEXT:
+                    frame_size, frame_parts = frames.popleft()
+                    size += frame_size
+                    parts += frame_parts
+                ready.append(self._sealer.seal(b"".join(parts)))
+            self.waiting = self.answers = 0
+        return ready
