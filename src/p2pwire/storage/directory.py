@@ -28,6 +28,9 @@ DEFAULT_OPEN_DIRECTORIES: Final = 64
 DEFAULT_OPEN_FILES: Final = 128
 """files kept open per object: a small part of the 1024 descriptors that a process usually has."""
 
+_WALKS: Final = os.open in os.supports_dir_fd
+"""Whether this system opens files relative to a directory."""
+
 # Windows lacks these; there `Directory.open` refuses before any is used.
 _DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _FILE: Final[int] = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -44,7 +47,7 @@ class Directory:
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Directory:
         """Open a directory that the user named: links on the way to it are followed."""
-        if os.open not in os.supports_dir_fd:
+        if not _WALKS:
             raise StorageError(
                 StorageErrorKind.UNSUITABLE, shown(path), "this system cannot open files relative to a directory"
             )

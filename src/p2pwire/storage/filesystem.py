@@ -97,6 +97,8 @@ class FileSystemDownload:
     _journal: Journal | None = attrs.field(default=None, init=False, repr=False)
     _files: ObjectFiles | None = attrs.field(default=None, init=False, repr=False)
     _stored: BlockMap = attrs.field(factory=lambda: BlockMap(0), init=False, repr=False)
+    _began_empty: bool = attrs.field(default=False, init=False, repr=False)
+    """Whether it is certain that an earlier attempt left nothing."""
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
 
     @property
@@ -182,9 +184,11 @@ class FileSystemDownload:
 
     def _restore_blocks(self, journal: Journal, progress: Progress | None) -> None:
         if self._files is None:
+            self._began_empty = True
             return
         with reported("read", self._storage.area(self.info.oid) / os.fsdecode(STATE)):
             claimed = collect(self._files, journal.read())
+        self._began_empty = not claimed.blocks.count
         self._stored, trees = restore(self._files, claimed, progress)
         self.trees |= trees
         self.held = _copy(self._stored)
@@ -296,7 +300,7 @@ class FileSystemDownload:
             if self._files is not None:
                 self._files.close()
             if self._area is not None:
-                if self.path is None and self.manifest is None and not self._stored.count:
+                if self._began_empty and self.path is None and self.manifest is None and not self._stored.count:
                     with suppress(StorageError, OSError):
                         self._remove_area()
                 else:
