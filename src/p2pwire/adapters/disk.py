@@ -32,7 +32,7 @@ WORKERS: Final = 4
 
 @attrs.define(eq=False)
 class Line:
-    """The disk work of one content, in order. What gathers during one visit of a worker is done in the next."""
+    """Disk work in order, for one worker at a time. What gathers during its visit is done in the next."""
 
     _run: RunInWorker
     _waiting: deque[tuple[Work, Ending]] = attrs.field(factory=deque)
@@ -77,9 +77,11 @@ def _outcome(work: Work) -> tuple[object, Exception | None]:
 
 @attrs.define(eq=False)
 class Store:
-    """Where the blocks of one topic are: content of the user's own, or a download. For one worker at a time."""
+    """Where the blocks of one topic are: content of the user's own, or a download."""
 
-    line: Line
+    writing: Line
+    """For everything but reading, which does not wait for slow writes."""
+    reading: Line
     content: Content | None = None
     """What blocks are read from."""
     place: Storage | None = None
@@ -88,8 +90,12 @@ class Store:
     """For a download: how it shall be called."""
     _download: Download | None = None
 
-    def work(self, action: DiskAction) -> object:
-        """Do what an action says; its answer, except that of `FinishDownload`, which is a path."""
+    def submit(self, action: DiskAction, ending: Ending) -> None:
+        """Do what an action says, in its line. The result is its answer, but that of `FinishDownload` is a path."""
+        line = self.reading if isinstance(action, ReadBlocks) else self.writing
+        line.submit(lambda: self._work(action), ending)
+
+    def _work(self, action: DiskAction) -> object:
         match action:
             case ReadBlocks():
                 return self._opened(self.content).read_blocks(action.file, action.block, action.count)

@@ -32,7 +32,7 @@ from p2pwire.node.events import (
 )
 from p2pwire.node.node import Node, NodeConfig, PeerInfo
 from p2pwire.node.swarm import Resource
-from p2pwire.storage.interface import Shared, Storage
+from p2pwire.storage.interface import Content, Shared, Storage
 from p2pwire.wire.messages import Buffer
 from p2pwire.wire.registry import MAX_URI_PEERS
 
@@ -95,7 +95,7 @@ class Engine:
             content.close()
         else:
             self.node.share(Resource(info, content.manifest, content.trees), self.now())
-            self._stores[info.topic] = Store(self._line(info.topic), content)
+            self._stores[info.topic] = self._store(info.topic, content=content)
             self.pump()
         reachable = [endpoint for endpoint in reachable_endpoints(self._bound) if not endpoint.zone]
         peers = tuple((endpoint.host, endpoint.port) for endpoint in reachable[:MAX_URI_PEERS])
@@ -107,7 +107,7 @@ class Engine:
         begun = self.now()
         topic = self.node.fetch(uri.oid, begun, peers=peers, identity=uri.identity, sequential=sequential)
         name = uri.name or encode_base32(uri.oid)[:NAME_LENGTH]
-        self._stores[topic] = Store(self._line(topic), place=place, name=name)
+        self._stores[topic] = self._store(topic, place=place, name=name)
         transfer = Transfer(topic, begun, self.node.progress(topic), changed)
         self._transfers[topic] = transfer
         self.pump()
@@ -136,7 +136,7 @@ class Engine:
         self.node.forget(topic, self.now())
         store = self._stores.pop(topic, None)
         if store is not None:
-            store.line.submit(store.close, lambda result, error: self._closed(topic))
+            store.writing.submit(store.close, lambda result, error: self._closed(topic))
         transfer = self._transfers.pop(topic, None)
         if transfer is not None and not transfer.over:
             transfer.error = FetchCancelledError("the fetch was cancelled; what was verified is kept")
@@ -232,7 +232,7 @@ class Engine:
             # Forgotten while the action was on its way.
             self.node.disk_failed(action.ticket, FetchCancelledError(f"{action.topic.hex()} is forgotten"), self.now())
         else:
-            store.line.submit(lambda: store.work(action), lambda result, error: self._from_disk(action, result, error))
+            store.submit(action, lambda result, error: self._from_disk(action, result, error))
 
     def _from_disk(self, action: DiskAction, result: object, error: Exception | None) -> None:
         if error is not None:
@@ -262,9 +262,12 @@ class Engine:
         for story in list(self._stories):
             story.hear(event)
 
-    def _line(self, topic: bytes) -> Line:
-        # What comes after `forget` has to wait for the end of what was before.
-        return self._lines.setdefault(topic, Line(self._outside.run_in_worker))
+    def _store(
+        self, topic: bytes, content: Content | None = None, place: Storage | None = None, name: str = ""
+    ) -> Store:
+        run = self._outside.run_in_worker
+        # A topic's line outlives its store: what is fetched anew has to wait until what was forgotten is closed.
+        return Store(self._lines.setdefault(topic, Line(run)), Line(run), content, place, name)
 
 
 @attrs.frozen

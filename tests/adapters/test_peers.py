@@ -1,0 +1,219 @@
+"""Peers over real sockets on loopback: one set of tests for every adapter."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from p2pwire.adapters.transfer import FetchCancelledError
+from p2pwire.content.merkle import BLOCK
+from p2pwire.content.uri import Uri
+from p2pwire.crypto.identity import Identity
+from p2pwire.node import events as happened
+from p2pwire.node.node import NodeConfig
+from p2pwire.storage.errors import StorageError, StorageErrorKind
+from p2pwire.storage.filesystem import FileSystemStorage
+from p2pwire.storage.memory import MemoryStorage, share_bytes
+from p2pwire.wire.registry import CloseCode
+from tests.adapters.blobs import some_bytes
+from tests.adapters.storages import FullDisk, Gate, WatchedStorage, holding
+
+pytestmark = pytest.mark.anyio
+
+GUARD = 20.0
+"""seconds after which a test has failed."""
+
+
+@pytest.fixture
+def anyio_backend(adapter: str) -> str:
+    """The blocking adapter's threads are waited for under asyncio."""
+    return "asyncio" if adapter == "blocking" else adapter
+
+
+def make_folder(folder: Path) -> Path:
+    """Files of all lengths that matter, an executable one, a folder in a folder, and an empty one."""
+    for name, size in {"empty": 0, "one": 1, "block": BLOCK, "more": BLOCK + 1, "deep/er/large": 700_001}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(some_bytes(size))
+    (folder / "one").chmod(0o755)
+    (folder / "nothing").mkdir()
+    return folder
+
+
+def content_of(folder: Path) -> dict[str, tuple[bytes, bool] | None]:
+    """Every file's bytes and whether it is executable; None for directories."""
+    return {
+        str(path.relative_to(folder)): None if path.is_dir() else (path.read_bytes(), bool(path.stat().st_mode & 0o100))
+        for path in folder.rglob("*")
+    }
+
+
+async def until(events: Any, kind: type[Any]) -> Any:
+    """The next event of a class."""
+    async for event in events:
+        if isinstance(event, kind):
+            return event
+    raise AssertionError(f"the story ended without {kind.__name__}")
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK, 3_000_001])
+async def test_a_file_arrives(new_peer: Any, tmp_path: Path, size: int) -> None:
+    source = tmp_path / "source.bin"
+    source.write_bytes(some_bytes(size))
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob, new_peer() as alice:
+            await bob.listen("127.0.0.1")
+            uri = await bob.share(source)
+            done = await alice.fetch(str(uri), tmp_path / "here")
+            assert done.path == tmp_path / "here" / "source.bin"
+            assert done.path.read_bytes() == source.read_bytes()
+            assert done.bytes == size
+            assert dict(done.sources) == ({bob.identity.public: size} if size else {})
+            assert done.seconds > 0
+
+
+async def test_a_folder_arrives_and_can_be_fetched_from_who_fetched_it(new_peer: Any, tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "things")
+    with anyio.fail_after(GUARD):
+        async with new_peer() as alice:
+            async with new_peer() as bob:
+                await bob.listen("127.0.0.1")
+                uri = await bob.share(source)
+                await alice.fetch(uri, tmp_path / "alice")
+            (address,) = await alice.listen("127.0.0.1")
+            async with new_peer() as charlie:
+                fetch = charlie.fetch(f"p2pwire:{str(uri)[8:60]}", tmp_path / "charlie", [str(address)])
+                done = await fetch
+    assert content_of(tmp_path / "alice" / "things") == content_of(source)
+    assert done.path == tmp_path / "charlie" / str(uri)[8:24]  # without dn the id names it
+    assert content_of(done.path) == content_of(source)
+    assert dict(done.sources) == {alice.identity.public: done.bytes}
+
+
+async def test_progress_grows_to_the_end(new_peer: Any) -> None:
+    shared = share_bytes(some_bytes(3_000_000), "blob")
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob, new_peer(storage=MemoryStorage()) as alice:
+            await bob.listen("127.0.0.1")
+            seen = [progress async for progress in alice.fetch(await bob.share(shared))]
+    assert seen[0].total is None
+    assert seen[-1].done == seen[-1].total == 3_000_000
+    assert seen[-1].sources == {bob.identity.public: 3_000_000}
+    assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
+
+
+async def test_alice_who_knows_only_bob_learns_of_charlie_and_takes_half_from_each(new_peer: Any) -> None:
+    """Dora tells Bob and Charlie what the object is, and goes; each of them holds half of it, and can store no more."""
+    shared = share_bytes(some_bytes(256 * BLOCK), "blob")
+    full = Gate()
+    of_bob, of_charlie = (WatchedStorage(holding(shared, "blob", *half), full) for half in ((0, 127), (128, 255)))
+    target = MemoryStorage()
+    with anyio.fail_after(GUARD):
+        async with new_peer(storage=of_bob) as bob, new_peer(storage=of_charlie) as charlie, new_peer() as alice:
+            try:
+                async with new_peer() as dora:
+                    await dora.listen("127.0.0.1")
+                    uri = await dora.share(shared)
+                    (at_bob,) = await bob.listen("127.0.0.1")
+                    await charlie.listen("127.0.0.1")
+                    told = [bob.events(), charlie.events()]
+                    first, second = bob.fetch(uri), charlie.fetch(uri, peers=[at_bob])
+                    for events in told:
+                        await until(events, happened.ContentKnown)
+                story = alice.events()
+                done = await alice.fetch(Uri(uri.oid, name="blob"), target, [at_bob])
+                met = await until(story, happened.PeerConnected)
+                while met.identity != charlie.identity.public:
+                    met = await until(story, happened.PeerConnected)
+                assert met.learned_from == bob.identity.public
+            finally:
+                full.open()
+            await first
+            await second
+    half = 128 * BLOCK
+    assert dict(done.sources) == {bob.identity.public: half, charlie.identity.public: half}
+    assert target.finished["blob"] == some_bytes(256 * BLOCK)
+
+
+async def test_a_cancelled_fetch_keeps_what_it_has_and_goes_on_later(new_peer: Any, tmp_path: Path) -> None:
+    size = 400 * BLOCK
+    shared = share_bytes(some_bytes(size), "blob")
+    later = Gate()
+    stored = [0]
+
+    def count(blocks: int) -> None:
+        if stored[0]:
+            later(blocks)
+        stored[0] += blocks
+
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob, new_peer() as alice:
+            await bob.listen("127.0.0.1")
+            uri = await bob.share(shared)
+            fetch = alice.fetch(uri, WatchedStorage(FileSystemStorage(tmp_path), count))
+            async for progress in fetch:
+                if progress.done:
+                    break
+            fetch.cancel()
+            later.open()
+            with pytest.raises(FetchCancelledError):
+                await fetch
+            assert not (tmp_path / "blob").exists()
+            done = await alice.fetch(uri, tmp_path)
+    assert (tmp_path / "blob").read_bytes() == some_bytes(size)
+    assert 0 < sum(done.sources.values()) < size
+    assert done.bytes == size
+
+
+async def test_leaving_the_block_of_a_fetch_early_cancels_it(new_peer: Any) -> None:
+    with anyio.fail_after(GUARD):
+        async with new_peer(storage=MemoryStorage()) as alice:
+            async with alice.fetch(Uri(bytes(32))) as fetch:
+                assert fetch.progress.done == 0
+            with pytest.raises(FetchCancelledError):
+                await fetch
+            await closes(alice.fetch(Uri(bytes(32))))  # it can be fetched anew
+
+
+async def closes(fetch: Any) -> None:
+    """Cancel a fetch, and see its iteration end by that."""
+    fetch.cancel()
+    with pytest.raises(FetchCancelledError):
+        async for _ in fetch:
+            pass
+
+
+async def test_a_link_that_is_cut_costs_no_block_that_was_verified(new_peer: Any) -> None:
+    """Bob vanishes in the middle, and comes back elsewhere."""
+    size = 400 * BLOCK
+    shared = share_bytes(some_bytes(size), "blob")
+    target, gate = MemoryStorage(), Gate()
+    identity = Identity.from_seed(os.urandom(32))
+    with anyio.fail_after(GUARD):
+        async with new_peer(storage=WatchedStorage(target, gate)) as alice:
+            try:
+                async with new_peer(identity) as bob:
+                    await bob.listen("127.0.0.1")
+                    uri = await bob.share(shared)
+                    story = alice.events()
+                    fetch = alice.fetch(uri)
+                    await anyio.to_thread.run_sync(gate.waiting.wait, abandon_on_cancel=True)
+                gone = await until(story, happened.PeerDisconnected)
+                assert gone.code is CloseCode.SHUTDOWN
+            finally:
+                gate.open()
+            (address,) = await alice.listen("127.0.0.1")
+            async with new_peer(identity) as bob:
+                await bob.share(shared)
+                # Bob comes to Alice this time.
+                again = bob.fetch(Uri(bytes(32)), MemoryStorage(), [address])
+                done = await fetch
+                again.cancel()
+    assert target.finished["blob"] == shared.read_blocks(0, 0, 400)
+    assert dict(done.sources) == {identity.public: size}
