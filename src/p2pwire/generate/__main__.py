@@ -33,7 +33,7 @@ def generated_files(root: Path) -> dict[Path, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: done, or all is up to date; 1: something differs or breaks a rule of the specification's form; 2: wrong usage."""
+    """0: done, or all is up to date; 1: a file differs or the specification breaks its form; 2: wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m p2pwire.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is not up to date")
     parser.add_argument("--root", type=Path, default=Path(), help="the project's root")
