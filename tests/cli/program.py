@@ -56,7 +56,7 @@ class Process:
             [sys.executable, "-m", "p2pwire", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
+            stdin=options.pop("stdin", subprocess.DEVNULL),
             env={**os.environ, **(env or {})},
             text=True,
             **options,
@@ -81,7 +81,7 @@ class Process:
             self.seen.append(event)
             yield event
 
-    def wait_for(self, name: str, **fields: object) -> dict[str, Any]:
+    def wait_for(self, name: str, /, **fields: object) -> dict[str, Any]:
         """The next event of this name, with these fields."""
         for event in self.events():
             if event["event"] == name and all(event[key] == value for key, value in fields.items()):

@@ -6,29 +6,48 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
 import click
 
 from p2pwire.cli import INTERRUPTED
-from p2pwire.cli.decode import decode
-from p2pwire.cli.demo import demo
 from p2pwire.cli.errors import CommandError, failure_of
-from p2pwire.cli.get import get
-from p2pwire.cli.holder import demo_peer
-from p2pwire.cli.identity import identity
-from p2pwire.cli.objects import id_, verify
 from p2pwire.cli.output import write_event
-from p2pwire.cli.share import share
 from p2pwire.cli.text import printable
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 
 
+COMMANDS: Final = {
+    "demo": "p2pwire.cli.demo:demo",
+    "share": "p2pwire.cli.share:share",
+    "get": "p2pwire.cli.get:get",
+    "id": "p2pwire.cli.objects:id_",
+    "verify": "p2pwire.cli.objects:verify",
+    "identity": "p2pwire.cli.identity:identity",
+    "decode": "p2pwire.cli.decode:decode",
+    "demo-peer": "p2pwire.cli.holder:demo_peer",
+}
+"""Where each command is; one that is not asked for is not loaded."""
+
+
 class Program(click.Group):
     """A group whose every end is an exit code and, unless all is well, one sentence on standard error."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See click."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """See click."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
 
     def main(
         self,
@@ -84,6 +103,8 @@ def _mistake(error: Exception, verbose: bool) -> CommandError:
     """What to say of a mistake in this program."""
     if verbose:
         traceback.print_exception(error)
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
     hint = "" if verbose else "; -v shows where"
     return CommandError("internal", f"this is a mistake in p2pwire itself: {type(error).__name__}: {error}{hint}")
 
@@ -104,7 +125,3 @@ def p2pwire(as_json: bool) -> None:
     Every command takes --json: one object a line on standard output. Exit codes: 0 done, 1 failed, 2 wrong usage,
     130 interrupted; after an interruption the same command goes on where it was.
     """
-
-
-for _command in (demo, share, get, id_, verify, identity, decode, demo_peer):
-    p2pwire.add_command(_command)

@@ -21,11 +21,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from p2pwire.cli.arguments import reporting, size_argument
 from p2pwire.cli.errors import CommandError
-from p2pwire.cli.folder import check_equal, make_folder, store_half
+from p2pwire.cli.folder import check_equal, halves, make_folder, store_blocks
 from p2pwire.cli.output import Output
 from p2pwire.cli.session import run_until_signal
 from p2pwire.cli.text import count_text, rate_text, size_text, time_text
-from p2pwire.content.units import Layout
 from p2pwire.content.uri import Uri
 from p2pwire.storage.filesystem import FileSystemStorage
 from p2pwire.storage.scan import scan
@@ -180,7 +179,7 @@ class Actor:
                 return
             yield json.loads(line)
 
-    async def wait_for(self, name: str, **fields: str) -> Event:
+    async def wait_for(self, name: str, /, **fields: str) -> Event:
         """The next event of this name, with these fields. Raises CommandError if it ends before."""
         async for event in self.events():
             if event["event"] == name and all(event[key] == value for key, value in fields.items()):
@@ -243,20 +242,11 @@ def _set_stage(place: Path, size: int) -> Stage:
     shared = scan(place / FOLDER)
     manifest = shared.manifest
     assert manifest is not None
-    border = _border(manifest.layout)
-    unit = 1 << manifest.layout.unit_exponent
-    # Nobody would announce a unit of which each has a part.
-    halves = {"bob": (0, -(-border // unit) * unit - 1), "charlie": (border, manifest.total_blocks - 1)}
     first, second = [
-        store_half(shared, FileSystemStorage(place / name), FOLDER, *half) for name, half in halves.items()
+        store_blocks(shared, FileSystemStorage(place / name), FOLDER, *half)
+        for name, half in zip(("bob", "charlie"), halves(manifest.layout), strict=True)
     ]
     files = sum(entry.type != EntryType.EMPTY_DIRECTORY for entry in manifest)
     uri = Uri(shared.info.oid, shared.info.length, FOLDER)
     shared.close()
     return Stage(uri, shared.info.root, files, first, second, place)
-
-
-def _border(layout: Layout) -> int:
-    """The first block of the file that begins nearest to the middle."""
-    firsts = (layout.first_block(file) for file in range(layout.files))
-    return min(firsts, key=lambda first: abs(2 * first - layout.total_blocks))

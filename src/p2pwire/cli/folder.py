@@ -9,6 +9,7 @@ from typing import Final
 
 from p2pwire.cli.errors import CommandError
 from p2pwire.content.merkle import BLOCK, ProofChecker, block_length
+from p2pwire.content.units import Layout
 from p2pwire.storage.filesystem import FileSystemStorage
 from p2pwire.storage.interface import BlockWrite, Shared
 from p2pwire.wire.registry import MAX_LEVEL
@@ -49,7 +50,16 @@ def make_folder(place: Path, size: int) -> None:
                 out.write(os.urandom(min(_PIECE, length - start)))
 
 
-def store_half(shared: Shared, storage: FileSystemStorage, name: str, first: int, last: int) -> int:
+def halves(layout: Layout) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The first and the last block of each half: cut where the file begins that begins nearest to the middle."""
+    firsts = (layout.first_block(file) for file in range(layout.files))
+    border = min(firsts, key=lambda first: abs(2 * first - layout.total_blocks))
+    unit = 1 << layout.unit_exponent
+    # A unit of which each had a part would be announced by neither.
+    return (0, -(-border // unit) * unit - 1), (border, layout.total_blocks - 1)
+
+
+def store_blocks(shared: Shared, storage: FileSystemStorage, name: str, first: int, last: int) -> int:
     """Store the blocks `first` to `last` of a shared folder as an unfinished download has them; their bytes.
 
     Each block is checked against the root with its proof, as if it had come from a peer.

@@ -24,10 +24,14 @@ from p2pwire.cli.session import Narrator, PeerOptions, listen, open_peer, peer_o
 from p2pwire.cli.text import count_text, printable
 from p2pwire.content.uri import Uri, encode_base32
 from p2pwire.crypto.identity import peer_id_text
+from p2pwire.node.node import Progress
 from p2pwire.node.swarm import Phase
 from p2pwire.storage.errors import StorageErrorKind, reported, shown
 from p2pwire.storage.interface import Shared
 from p2pwire.storage.scan import Survey
+
+TICK: Final = 0.1
+"""seconds after which progress is looked at, news or not: what was shown last is never long out of date."""
 
 _AT_WORK: Final = (Phase.OPENING, Phase.STORING, Phase.FINISHING)
 """Phases in which the disk is waited for, and no peer."""
@@ -174,19 +178,32 @@ async def _watch(fetch: Fetch, peer: Peer, narrator: Narrator, meter: Meter, tim
     """Show the progress of a fetch to its end. Raises CommandError if nothing comes for `timeout` seconds."""
     meter.wait("waiting for a peer")
     news = aiter(fetch)
+    shown = heard = time.monotonic()
     received = 0
-    while True:
-        with anyio.move_on_after(timeout) as patience:
+    over = False
+    while not over:
+        with anyio.move_on_after(TICK) as tick:
             try:
-                progress = await anext(news)
+                await anext(news)
             except StopAsyncIteration:
-                return
-            if progress.total is not None:
-                sources = {peer_id_text(source): size for source, size in progress.sources.items()}
-                meter.show(progress.done, progress.total, count_text(progress.peers, "peer"), sources)
-        if patience.cancelled_caught and fetch.progress.phase not in _AT_WORK:
-            # A manifest on its way is no news of the fetch, but it is no silence either.
-            before, received = received, sum(link.bytes_received for link in peer.peers())
-            if received == before:
-                troubles = f" ({narrator.troubles})" if narrator.troubles else ""
-                raise CommandError("timeout", f"nothing came for {timeout:g} s{troubles}; what came before is kept")
+                over = True
+        now = time.monotonic()
+        if over or now >= shown + TICK:
+            shown = now
+            _show(meter, fetch.progress)
+        if not tick.cancelled_caught:
+            heard = now
+            continue
+        # A manifest on its way is no news of the fetch, but it is no silence either.
+        before, received = received, sum(link.bytes_received for link in peer.peers())
+        if received != before or fetch.progress.phase in _AT_WORK:
+            heard = now
+        elif timeout is not None and now >= heard + timeout:
+            troubles = f" ({narrator.troubles})" if narrator.troubles else ""
+            raise CommandError("timeout", f"nothing came for {timeout:g} s{troubles}; what came before is kept")
+
+
+def _show(meter: Meter, progress: Progress) -> None:
+    if progress.total is not None:
+        sources = {peer_id_text(source): size for source, size in progress.sources.items()}
+        meter.show(progress.done, progress.total, count_text(progress.peers, "peer"), sources)
