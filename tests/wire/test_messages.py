@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from p2pwire.wire import messages as msg
-from p2pwire.wire.registry import FrameType, PreambleKind
+from p2pwire.wire.registry import FrameType, HelloTag, PreambleKind
 
 KEY = bytes(range(32))
 SIGNATURE = bytes(range(64))
@@ -226,3 +226,14 @@ def test_structs_are_big_endian() -> None:
     formats = [value.format for value in vars(msg).values() if isinstance(value, struct.Struct)]
     assert formats
     assert all(each.startswith(">") for each in formats)
+
+
+def test_a_wrong_own_record_leaves_hello_well_formed() -> None:
+    """[FR-028]: the record is judged by whoever uses it; other known parameters are part of HELLO's form [FR-023]."""
+    wrong = msg.HelloParameter(HelloTag.OWN_RECORD, b"no record")
+    hello = msg.Hello(1, 1, 60, (wrong,))
+    assert msg.Hello.decode(hello.encode()) == hello
+    for tag in (HelloTag.AGENT, HelloTag.OBSERVED_ADDRESS, HelloTag.EXTENSIONS):
+        body = hello.encode()[:6] + bytes((tag, 0, 1)) + b"\xff"
+        with pytest.raises(msg.DecodeError):
+            msg.Hello.decode(body)

@@ -118,7 +118,12 @@ def _titles(messages: Mapping[int, Message]) -> dict[int, str]:
 
 def _epilogue() -> list[str]:
     frames = {message.frame_type: message.title for message in MESSAGES if message.frame_type is not None}
-    bodies, values = _titles(schema.PREAMBLES), _titles(schema.HELLO_VALUES)
+    bodies, values = (
+        _titles(schema.PREAMBLES),
+        _titles(
+            {tag: message for tag, message in schema.HELLO_VALUES.items() if tag not in schema.LENIENT_HELLO_VALUES}
+        ),
+    )
     return [
         "",
         "",
@@ -127,7 +132,12 @@ def _epilogue() -> list[str]:
         *_union("PreambleBody", "The body of any preamble.", bodies.values()),
         *_table("PREAMBLES", "PreambleBody", "The class of each kind of preamble.", bodies),
         *_union("HelloValue", "The value of any known parameter of HELLO.", values.values()),
-        *_table("HELLO_VALUES", "HelloValue", "The class of the value of each known parameter of HELLO.", values),
+        *_table(
+            "HELLO_VALUES",
+            "HelloValue",
+            "The parameters of HELLO that have to be well-formed.",
+            values,
+        ),
         *_FUNCTIONS.split("\n"),
     ]
 

@@ -325,21 +325,26 @@ class Message(construct.Struct):  # type: ignore[misc]  # construct has no types
 
 @attrs.frozen
 class KnownValues:
-    """Where an element's number `key` is known, its bytes `value` are the message given for that number."""
+    """Where an element's number `key` is known, its bytes `value` are the message given for that number.
+
+    What the `lenient` numbers have is judged by whoever uses it.
+    """
 
     key: str
     value: str
     messages: Mapping[int, Message]
+    lenient: frozenset[int] = frozenset()
 
     @property
     def limit(self) -> str:
-        pairs = ", ".join(f"{message.title} for {int(key)}" for key, message in self.messages.items())
+        judged = {key: message for key, message in self.messages.items() if key not in self.lenient}
+        pairs = ", ".join(f"{message.title} for {int(key)}" for key, message in judged.items())
         return f"with a {self.value} as its {self.key} says ({pairs})"
 
     def fault(self, value: Any) -> str | None:
         for element in value:
             message = self.messages.get(element[self.key])
-            if message is not None:
+            if message is not None and element[self.key] not in self.lenient:
                 try:
                     message.parse(element[self.value])
                 except construct.ConstructError as error:

@@ -1047,8 +1047,8 @@ class Hello:
     idle: int
     """Time without a record after which the link is dead; the smaller of both sides' binds, in seconds (30..600)."""
     parameters: tuple[HelloParameter, ...]
-    """Parameters (0..256 elements, ascending and unique by tag, with a value as its tag says (Agent for 1, PeerRecord
-    for 2, Address for 3, Extensions for 4))."""
+    """Parameters (0..256 elements, ascending and unique by tag, with a value as its tag says (Agent for 1, Address for
+    3, Extensions for 4))."""
 
     @classmethod
     def decode(cls, data: Buffer) -> Hello:
@@ -2445,18 +2445,17 @@ PREAMBLES: Final[Mapping[int, type[PreambleBody]]] = MappingProxyType(
 )
 """The class of each kind of preamble."""
 
-HelloValue: TypeAlias = Agent | PeerRecord | Address | Extensions
+HelloValue: TypeAlias = Agent | Address | Extensions
 """The value of any known parameter of HELLO."""
 
 HELLO_VALUES: Final[Mapping[int, type[HelloValue]]] = MappingProxyType(
     {
         0x01: Agent,
-        0x02: PeerRecord,
         0x03: Address,
         0x04: Extensions,
     }
 )
-"""The class of the value of each known parameter of HELLO."""
+"""The parameters of HELLO that have to be well-formed."""
 
 _DECODERS: Final[Mapping[int, Callable[[Buffer], Frame]]] = {number: frame.decode for number, frame in FRAMES.items()}
 

@@ -314,6 +314,9 @@ HELLO_VALUES: Final[Mapping[int, Message]] = {
 }
 """How the value of each known parameter of HELLO is read."""
 
+LENIENT_HELLO_VALUES: Final = frozenset({HelloTag.OWN_RECORD})
+"""Those that never make HELLO malformed: a wrong own record is dropped [FR-023] [FR-028]."""
+
 HELLO: Final = _frame(
     FrameType.HELLO,
     "Hello",
@@ -326,7 +329,7 @@ HELLO: Final = _frame(
     "parameters"
     / Checked(
         Checked(UntilEnd(HELLO_PARAMETER, _MAX_PARAMETERS), AscendingKey("tag")),
-        KnownValues("tag", "value", HELLO_VALUES),
+        KnownValues("tag", "value", HELLO_VALUES, LENIENT_HELLO_VALUES),
     )
     * Doc("parameters", requirement="FR-021"),
     maximum=MAX_FRAME_BODY,
