@@ -1,7 +1,7 @@
 """What a `Node` asks of the program around it: dial, send, hang up, and work on the disk.
 
-An action with a `ticket` is answered by `Node.disk_done` or `Node.disk_failed` with the same ticket, in any order; one with a
-`dial` by `Node.dial_succeeded` or `Node.dial_failed`. Links are small integers that the node chose.
+An action with a `ticket` is answered by `Node.disk_done` or `Node.disk_failed` with the same ticket, in any order; one
+with a `dial` by `Node.dial_succeeded` or `Node.dial_failed`. Links are small integers that the node chose.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ResumeReading:
 
 @attrs.frozen
 class HangUp:
-    """Close the carrier of a link, after sending what `data_to_send` still gives. The node has forgotten the link's peer."""
+    """Close the carrier of a link when all that `data_to_send` gave is written. The node has forgotten the link."""
 
     link: int
 
@@ -57,7 +57,7 @@ class Restored:
     held: BlockMap
     """The blocks of the files that are held; the node's from now on."""
     trees: Mapping[int, Tree]
-    """By file, of files (and the manifest) with more than one block of which something is known; the node's from now on."""
+    """By file, of files (and the manifest) with more than one block of which something is known; the node's, too."""
 
 
 @attrs.frozen

@@ -31,11 +31,17 @@ class Core:
     links: dict[int, Link] = attrs.field(factory=dict)
     swarms: dict[bytes, Swarm] = attrs.field(factory=dict)
     catalogue: dict[bytes, Offer] = attrs.field(factory=dict)
-    """topic -> offer: what connections may answer JOIN with."""
+    """topic -> offer: what connections may answer JOIN with. A fetch that failed is in `swarms` and not here."""
     actions: deque[Action] = attrs.field(factory=deque)
     events: deque[NodeEvent] = attrs.field(factory=deque)
-    unsettled: dict[int, None] = attrs.field(factory=dict)
+    unsettled: dict[Link, None] = attrs.field(factory=dict)
     """Links that have to be looked at again, in order."""
+    restless: dict[Swarm, None] = attrs.field(factory=dict)
+    """Swarms of which blocks may be asked for that could not be before."""
+    unwritten: dict[Swarm, None] = attrs.field(factory=dict)
+    """Swarms with blocks for the disk, and none on their way to it."""
+    withdrawn: list[Swarm] = attrs.field(factory=list)
+    """Swarms that are to be left on all links."""
     _tickets: dict[int, Ticket] = attrs.field(factory=dict)
     _last_ticket: int = 0
 
@@ -56,9 +62,13 @@ class Core:
         """The catalogue says what the swarm is now."""
         self.catalogue[swarm.topic] = swarm.offer
 
+    def current(self, swarm: Swarm) -> bool:
+        """Whether the swarm is still served or fetched: neither forgotten nor failed."""
+        return self.swarms.get(swarm.topic) is swarm and swarm.topic in self.catalogue
+
     def unsettle(self, link: Link) -> None:
         """Look at a link again before the node comes to rest."""
-        self.unsettled[link.id] = None
+        self.unsettled[link] = None
 
     def transmit(self, link: Link) -> None:
         """Tell the adapter, once, that there is something to send."""

@@ -8,7 +8,7 @@ import attrs
 
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.node.address import Endpoint
-from p2pwire.wire.registry import CloseCode
+from p2pwire.wire.registry import CloseCode, Suite
 
 
 @attrs.frozen
@@ -43,6 +43,8 @@ class LinkFailed:
 
     endpoint: Endpoint | None
     reason: str
+    suite: Suite | None = None
+    """The suite that the responder wants instead; on a carrier of the caller's own the caller may try it [VN-057]."""
 
 
 @attrs.frozen

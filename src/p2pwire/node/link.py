@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
 import attrs
 
+from p2pwire.connection.budget import TokenBucket
+from p2pwire.connection.commands import Command, LocalProtocolError
 from p2pwire.connection.connection import Connection
-from p2pwire.node.address import Endpoint
+from p2pwire.connection.state import LinkState
+from p2pwire.node.address import Endpoint, Scope
 from p2pwire.node.dialqueue import DialTarget
 from p2pwire.node.exchange import ExchangeLink
-from p2pwire.node.serving import InboundRequest, Serving
-from p2pwire.wire.registry import Suite
+from p2pwire.node.flights import PickedRequest
+from p2pwire.node.picker import Picker
+from p2pwire.node.serving import Chunk, Serving
+from p2pwire.node.swarm import Swarm
+from p2pwire.wire.registry import CONTROL_BURST, CONTROL_RATE, Suite
 
 
 @attrs.frozen(eq=False)
@@ -26,93 +33,168 @@ class Attempt:
 
 
 @attrs.define(eq=False)
-class ReadyBlock:
-    """A block that was read and waits for room in the connection's queue."""
+class Asked:
+    """An own request that has not ended, and for what it was picked."""
 
-    request: InboundRequest
-    siblings: tuple[bytes, ...]
-    data: memoryview
-    last: bool
+    swarm: Swarm
+    picker: Picker
+    """Of that time: when the swarm has another one, or none, the blocks are of no use any more."""
+    picked: PickedRequest
+    cancelled: bool = False
+
+
+@attrs.define(eq=False)
+class Reading:
+    """Blocks of one request that are read for a link, and then wait for room in the connection's queue."""
+
+    chunk: Chunk
+    data: memoryview | None = None
+    """None until they are read."""
+    sent: int = 0
+    """Blocks handed to the connection."""
+
+
+def control_allowance(now: float) -> TokenBucket:
+    """Half of what the other side grants in control frames, so that an honest peer never floods [KA-023]."""
+    return TokenBucket(CONTROL_RATE / 2, CONTROL_BURST / 2, now)
 
 
 @attrs.define(eq=False)
 class Link:
-    """One link of a node. Times are ordinals: a later event of the node has a higher number."""
+    """One link of a node. Ordinals tell what came first: a later event of the node has a higher one."""
 
     id: int
     connection: Connection
     outbound: bool
     remote: Endpoint | None
-    """None for a stream of the caller's own."""
+    """None for a stream of the caller's own without an IP address."""
+    control: TokenBucket
+    """Counted control frames that may be sent."""
+
+    # How it came about.
     attempt: Attempt | None = None
     """The dial that it came of; None for other links."""
+    given: bool = False
+    """A stream of the caller's own: good for all topics."""
+    scope: Scope | None = None
+    """How far the far end is from here, as the caller says; None: as `remote` says."""
+    learned_from: bytes | None = None
+    """The peer that named the address; None if no peer did."""
     wanted_suite: Suite | None = None
     """The suite that the responder wants, after a refusal."""
-    wanted: frozenset[bytes] = frozenset()
-    """Topics for which this link was made."""
-    refused: dict[bytes, float] = attrs.field(factory=dict)
-    """topic -> when it may be joined again after a REFUSE."""
-    exchange: ExchangeLink | None = None
-    reported: bool = False
-    """The dialer counts it as a link."""
-    counted: bool = False
-    """It counts against further links to its identity."""
-    topics: dict[bytes, None] = attrs.field(factory=dict)
-    """Topics that are open, in the order in which they are asked for blocks."""
-    untold: dict[bytes, list[tuple[int, int]]] = attrs.field(factory=dict)
-    """topic -> units that are to be announced."""
-    learned_from: bytes | None = None
+
+    # Where it stands.
     identity: bytes = b""
     """Known from the handshake on."""
     agent: str = ""
     offered_at: int = 0
-    """When the other side's message 1 had come."""
+    """Ordinal of the other side's message 1."""
     established_at: int = 0
-    """When HELLO had come; 0 before."""
+    """Ordinal of HELLO; 0 before."""
+    announced: bool = False
+    """`PeerConnected` was told."""
     over: bool = False
     """`Closed` has been seen."""
-    transmitting: bool = False
-    """The adapter has been told that there is something to send."""
-    stalled: bool = False
-    """Nothing is read: too many verified blocks of this link wait for the disk."""
-    asked_to_read: bool = True
-    """Whether the adapter may be reading."""
-    unwritten: int = 0
-    """Verified blocks of this link that wait for the disk."""
-    next_request: int = 0
+    broken: bool = False
+    """The carrier is gone: nothing can be sent."""
+    exchange: ExchangeLink | None = None
+    idle_since: float = inf
+    """Since when no topic has been open on the established link."""
+    alarm_at: float = inf
+    """When the node looks at it again."""
+
+    # Topics.
+    wanted: dict[bytes, None] = attrs.field(factory=dict)
+    """For which this link may be used unasked [TP-017]."""
+    waiting: dict[bytes, None] = attrs.field(factory=dict)
+    """Of these, those to be joined as soon as that may be."""
+    joining: dict[bytes, None] = attrs.field(factory=dict)
+    """JOIN went out, and is not answered."""
+    topics: dict[bytes, Swarm] = attrs.field(factory=dict)
+    """Open."""
+    refused: dict[bytes, float] = attrs.field(factory=dict)
+    """topic -> when it may be joined again [TP-018]; the earliest comes first."""
+
+    # Fetching.
+    hungry: dict[bytes, Swarm] = attrs.field(factory=dict)
+    """Topics in which there may be something to ask for, in turn."""
+    interested: dict[bytes, None] = attrs.field(factory=dict)
+    """Topics in which INTEREST is on."""
+    sated: dict[bytes, Swarm] = attrs.field(factory=dict)
+    """Of these, those in which it is to be turned off."""
+    asked: dict[int, Asked] = attrs.field(factory=dict)
+    """Request id -> own request that has not ended."""
+    numbers: dict[PickedRequest, int] = attrs.field(factory=dict)
+    """The same the other way round."""
     in_flight: int = 0
     """Blocks that are requested and have not come."""
     quiet_until: float = 0.0
-    """No requests before: the other side said BUSY or CHOKED, or is snubbed."""
-    serving: Serving = attrs.field(factory=Serving)
-    """What the other side asked for."""
-    ready: deque[ReadyBlock] = attrs.field(factory=deque)
-    """Blocks that wait for room in the connection's queue, in the order of sending."""
-    interests: set[bytes] = attrs.field(factory=set)
-    """Topics of which the other side wants something."""
-    broken: bool = False
-    """The carrier is gone: nothing can be sent."""
-    bytes_sent: int = 0
-    """Content bytes."""
+    """No requests before: the other side said BUSY or CHOKED; infinite while it is snubbed."""
+    unwritten: int = 0
+    """Verified blocks of this link that wait for the disk."""
+    stalled: bool = False
+    """Nothing is processed: too many verified blocks of this link wait for the disk [FC-033]."""
+    asked_to_read: bool = True
+    """Whether the adapter may be reading."""
     bytes_received: int = 0
     """Content bytes, verified."""
+    _last_request: int = 0
+
+    # Serving.
+    untold: dict[bytes, list[tuple[int, int]]] = attrs.field(factory=dict)
+    """topic -> units that are to be announced."""
+    serving: Serving = attrs.field(factory=Serving)
+    """What the other side asked for."""
+    readings: deque[Reading] = attrs.field(factory=deque)
+    """What is read for it, in the order of sending."""
+    reads: int = 0
+    """Reads that the disk has not answered, those for requests that are over included."""
+    interests: dict[bytes, None] = attrs.field(factory=dict)
+    """Topics of which the other side wants something."""
+    peers_due: bool = False
+    """PEERS wait for room in the connection's queue."""
+    transmitting: bool = False
+    """The adapter has been told that there is something to send."""
+    bytes_sent: int = 0
+    """Content bytes."""
+
+    def __repr__(self) -> str:
+        return f"<Link {self.id} {self.connection.state.name}>"
 
     @property
     def established(self) -> bool:
         """Whether frames of topics may flow."""
-        return self.established_at > 0 and not self.over
+        return self.established_at > 0 and self.connection.state is LinkState.OPEN
 
     @property
-    def handshake_group(self) -> bytes:
-        """What shares one allowance of half-open links."""
-        return b"" if self.remote is None else self.remote.handshake_group
+    def group(self) -> bytes:
+        """What counts as one operator's: a /16 or /32; all carriers without IP addresses are one group."""
+        return b"" if self.remote is None else self.remote.group
 
-    @property
-    def useless(self) -> bool:
-        """Established, and no topic is open."""
-        return self.established and not self.topics
+    def tell(self, command: Command) -> bool:
+        """Give the connection a command, unless it is too late: the request or the link has ended there.
+
+        The event that says so may still be waiting: a link that is stalled processes none.
+        """
+        try:
+            self.connection.send(command)
+        except LocalProtocolError:
+            return False
+        return True
+
+    def may_say(self, cost: int, now: float) -> bool:
+        """Whether so many counted control frames are within the allowance."""
+        self.control.take(0, now)
+        return self.control.tokens >= cost
+
+    def say(self, cost: int, now: float) -> None:
+        """So many counted control frames go out, whether or not they are within the allowance."""
+        self.control.take(0, now)
+        self.control.tokens -= cost
 
     def request_id(self) -> int:
-        """A fresh id for a request."""
-        self.next_request = (self.next_request + 1) & 0xFFFFFFFF
-        return self.next_request
+        """A fresh id for a request [TR-030]."""
+        while True:
+            self._last_request = (self._last_request + 1) & 0xFFFFFFFF
+            if self._last_request not in self.asked:
+                return self._last_request

@@ -1,40 +1,34 @@
-"""Meeting peers: whom to dial, which links stay, what is told of whom.
+"""Meeting peers: whom to dial, and what is told of whom on the links.
 
-Owns the peer book, the exchange, the dialer, the bans and one's own record; changes links' `exchange`.
+Owns the peer book, the exchange, the dialer, the bans and the own record; it keeps them in step with the links and with
+each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
 
 from p2pwire.connection.commands import CloseLink
-from p2pwire.connection.events import Closed, PeersReceived
+from p2pwire.connection.events import Closed, LinkEstablished, PeersReceived
 from p2pwire.connection.grease import choose
 from p2pwire.crypto.identity import Identity
-from p2pwire.crypto.record import sign_record
 from p2pwire.node.actions import Dial
-from p2pwire.node.address import Endpoint, Scope
+from p2pwire.node.address import Endpoint
 from p2pwire.node.bans import Bans
 from p2pwire.node.core import Core
 from p2pwire.node.dialer import Anchor, Dialer, DialFailure, DialLimits
-from p2pwire.node.dialqueue import DialTarget
+from p2pwire.node.dialqueue import DialTarget, Local
 from p2pwire.node.events import LinkFailed, PeerBanned, PeerLearned
 from p2pwire.node.exchange import Exchange, ExchangeLink
 from p2pwire.node.link import Attempt, Link
+from p2pwire.node.ownrecord import OwnRecord
 from p2pwire.node.peerbook import Origin, PeerBook
-from p2pwire.wire.messages import Address
-from p2pwire.wire.registry import HALF_OPEN_PER_GROUP, MAX_ADDRESSES, CloseCode
+from p2pwire.wire.registry import CloseCode, JoinFlag
 
-RECORD_TTL: Final = 7200
-"""seconds that an own record counts: a peer that is gone is forgotten within hours."""
-
-RECORD_RENEWAL: Final = 3600.0
-"""seconds after which the own record is signed anew."""
-
-_WILDCARDS: Final = frozenset({bytes(4), bytes(16)})
+_OF_USER: Final = (Local.USER, Local.LAN)
 
 
 @attrs.frozen
@@ -43,88 +37,113 @@ class Banned:
 
     meeting: Meeting
     remote: Endpoint | None
-    now: Callable[[], float]
 
     def __contains__(self, identity: object) -> bool:
-        return isinstance(identity, bytes) and self.meeting.bans.refuses(identity, self.remote, self.now())
+        return isinstance(identity, bytes) and self.meeting.refuses(identity, self.remote)
 
 
 class Meeting:
-    """How a node comes by its links."""
+    """How a node comes by its links, and what it tells of them. Give it the time by `now` and `unix_time` first."""
 
-    def __init__(self, core: Core, identity: Identity, limits: DialLimits, max_inbound: int) -> None:
+    def __init__(self, core: Core, identity: Identity, limits: DialLimits) -> None:
+        self.now = 0.0
+        self.unix_time = 0.0
         self._core = core
-        self._identity = identity
-        self._max_inbound = max_inbound
-        self.bans = Bans()
-        self.book = PeerBook(identity.public, random=core.random)
-        self.exchange = Exchange(self.book, random=core.random)
-        self.dialer = Dialer(self.book, self.bans, random=core.random, limits=limits)
-        self.taken: dict[bytes, int] = {}
-        """identity -> links that are past their handshake [ID-022]."""
-        self.record: bytes | None = None
-        """Own signed record; None while this peer does not listen."""
-        self._listening: tuple[Endpoint, ...] = ()
-        self._interfaces: dict[bytes, None] = {}
-        self._sequence = 0
-        self._renew_at = float("inf")
+        self._own = OwnRecord(identity)
+        self._published: bytes | None = None
+        self._book = PeerBook(identity.public, random=core.random)
+        self._bans = Bans()
+        self._exchange = Exchange(self._book, random=core.random)
+        self._dialer = Dialer(self._book, self._bans, random=core.random, limits=limits)
         self._attempts: dict[int, Attempt] = {}
-        self._next_attempt = 0
+        self._last_attempt = 0
+        self._given: dict[Endpoint, dict[bytes, None]] = {}
         self._by_exchange: dict[ExchangeLink, Link] = {}
+        self._by_target: dict[DialTarget, Link] = {}
 
     # --- own record ---
 
-    def listen(self, endpoints: Sequence[Endpoint], now: float, unix_time: float) -> None:
+    @property
+    def record(self) -> bytes | None:
+        """Own signed record; None while this peer does not listen."""
+        return self._own.record
+
+    def listen(self, endpoints: Sequence[Endpoint]) -> None:
         """This peer can be reached at these addresses; a wildcard stands for those that links turn out to have."""
-        self._listening = tuple(endpoints)
-        for endpoint in endpoints:
-            self.dialer.add_own(endpoint)
-        self._sign(now, unix_time)
+        self._own.listen(endpoints, self.now, self.unix_time)
+        self._publish()
 
-    def saw_interface(self, local: Endpoint | None, now: float, unix_time: float) -> None:
-        """A link's own end has this address."""
-        if local is None or local.ip in self._interfaces:
+    def saw_interface(self, local: Endpoint | None) -> None:
+        """The near end of a carrier has this address."""
+        self._own.saw_interface(local, self.now, self.unix_time)
+        self._publish()
+
+    def _publish(self) -> None:
+        if self._own.record is None or self._own.record == self._published:
             return
-        self._interfaces[local.ip] = None
-        if any(endpoint.ip in _WILDCARDS for endpoint in self._listening):
-            self._sign(now, unix_time)
+        self._published = self._own.record
+        for endpoint in self._own.endpoints():
+            self._dialer.add_own(endpoint)
+        self._exchange.set_own_record(self._own.record)
 
-    def _addresses(self) -> list[Address]:
-        found: dict[Endpoint, None] = {}
-        for endpoint in self._listening:
-            if endpoint.ip not in _WILDCARDS:
-                found[endpoint] = None
-                continue
-            for ip in self._interfaces:
-                # A wildcard of IPv6 takes IPv4 too where the adapter listens on both.
-                if len(ip) == len(endpoint.ip):
-                    found[Endpoint(ip, endpoint.port)] = None
-        dialable = [endpoint for endpoint in found if endpoint.scope is not Scope.NEVER]
-        for endpoint in dialable:
-            self.dialer.add_own(endpoint)
-        return [endpoint.to_address() for endpoint in dialable[:MAX_ADDRESSES]]
+    def _follow(self) -> None:
+        """Let the exchange and the dialer know what has changed in the book."""
+        for identity in sorted(self._book.take_changes()):
+            self._exchange.refresh(identity)
+            self._dialer.refresh(identity, self.now)
 
-    def _sign(self, now: float, unix_time: float) -> None:
-        if not self._listening:
-            return
-        self._sequence = max(self._sequence + 1, int(unix_time))
-        self.record = sign_record(
-            self._identity, sequence=self._sequence, ttl=RECORD_TTL, flags=0, addresses=self._addresses()
-        )
-        self._renew_at = now + RECORD_RENEWAL
-        self.exchange.set_own_record(self.record)
+    # --- what is wanted ---
+
+    def want(self, topic: bytes) -> None:
+        """Look for peers of this topic."""
+        self._dialer.want(topic, self.now)
+
+    def unwant(self, topic: bytes) -> None:
+        """Dial nobody for this topic any more."""
+        self._dialer.unwant(topic, self.now)
+
+    def forget(self, topic: bytes) -> None:
+        """The topic is left: nobody is known for it any more, and addresses given for it alone are not dialled."""
+        self._dialer.unwant(topic, self.now)
+        self._book.forget_topic(topic)
+        self._follow()
+        for endpoint in [endpoint for endpoint, topics in self._given.items() if topic in topics]:
+            del self._given[endpoint][topic]
+            if not self._given[endpoint]:
+                del self._given[endpoint]
+                self._dialer.take_back(endpoint, self.now)
+
+    def give(self, topic: bytes, endpoint: Endpoint, identity: bytes | None) -> None:
+        """An address at which a peer of the topic may be found, from the user."""
+        if self._dialer.give(endpoint, self.now, identity=identity, topics=(topic,)):
+            self._given.setdefault(endpoint, {})[topic] = None
+
+    def add_anchors(self, anchors: Iterable[Anchor]) -> None:
+        """Peers remembered from an earlier run."""
+        self._dialer.add_anchors(anchors, self.now)
+
+    def anchors(self) -> tuple[Anchor, ...]:
+        """Outbound peers to remember over a restart."""
+        return self._dialer.anchors()
+
+    def knows(self, identity: bytes, topic: bytes) -> bool:
+        """Whether the peer was named in the topic, so that it may be asked to join it [TP-017]."""
+        known = self._book.get(identity)
+        return known is not None and topic in known.topics
 
     # --- dialling ---
 
-    def dial(self, now: float) -> None:
+    def dial(self) -> None:
         """Begin the dials that are due."""
-        while (target := self.dialer.next(now)) is not None:
+        self._book.expire(self.unix_time)
+        self._follow()
+        while (target := self._dialer.next(self.now)) is not None:
             self._begin(Attempt(target, choose(self._core.random)))
 
     def _begin(self, attempt: Attempt) -> None:
-        self._next_attempt += 1
-        self._attempts[self._next_attempt] = attempt
-        self._core.actions.append(Dial(self._next_attempt, attempt.target.endpoint))
+        self._last_attempt += 1
+        self._attempts[self._last_attempt] = attempt
+        self._core.actions.append(Dial(self._last_attempt, attempt.target.endpoint))
 
     def dialled(self, number: int) -> Attempt:
         """The attempt that got its carrier. Raises `ValueError` for an unknown one."""
@@ -133,14 +152,14 @@ class Meeting:
             raise ValueError(f"dial {number} is not in progress")
         return attempt
 
-    def failed(self, number: int, reason: str, now: float) -> None:
+    def failed(self, number: int, reason: str) -> None:
         """No carrier could be opened."""
-        attempt = self.dialled(number)
-        self.dialer.failed(attempt.target, DialFailure.UNREACHABLE, now)
-        self._core.events.append(LinkFailed(attempt.target.endpoint, reason))
+        target = self.dialled(number).target
+        self._dialer.failed(target, DialFailure.UNREACHABLE, self.now)
+        self._core.events.append(LinkFailed(target.endpoint, reason))
 
-    def retry(self, link: Link, now: float) -> bool:
-        """Whether one further attempt is made with the suite that the responder wants [VN-054] [VN-056]."""
+    def _retry(self, link: Link) -> bool:
+        """One further attempt with the suite that the responder wants, with the same lists [VN-054] to [VN-056]."""
         attempt = link.attempt
         if attempt is None or link.wanted_suite is None or attempt.suite is not None:
             return False
@@ -149,181 +168,160 @@ class Meeting:
 
     # --- links ---
 
-    def admits(self, remote: Endpoint | None, now: float) -> bool:
-        """Whether one more inbound carrier is taken, perhaps in place of another [HS-042] [HS-043]."""
-        inbound = [link for link in self._core.links.values() if not link.outbound and not link.over]
-        if remote is None:
-            return len(inbound) < self._max_inbound
-        if self.bans.ip_until(remote.ip) > now:
-            return False
-        if remote.scope is not Scope.LOOPBACK:
-            group = remote.handshake_group
-            half_open = sum(1 for link in inbound if not link.identity and link.handshake_group == group)
-            if half_open >= HALF_OPEN_PER_GROUP:
-                return False
-        if len(inbound) < self._max_inbound:
-            return True
-        return self._evict(inbound, remote)
+    def refuses(self, identity: bytes, remote: Endpoint | None) -> bool:
+        """Whether there is to be no link with this identity, from this place [TR-070]."""
+        return self._bans.refuses(identity, remote, self.now)
 
-    def _evict(self, inbound: list[Link], remote: Endpoint) -> bool:
-        """Make room: from the largest group, its least useful link; not for one more of that group."""
-        groups: dict[bytes, list[Link]] = {}
-        for link in inbound:
-            groups.setdefault(link.handshake_group, []).append(link)
-        crowd = max(groups.values(), key=len)
-        if len(groups.get(remote.handshake_group, ())) + 1 >= len(crowd):
-            crowd = [link for link in inbound if link.useless]
-            if not crowd:
-                return False
-        worst = min(crowd, key=lambda link: (not link.useless, link.bytes_received + link.bytes_sent, -link.id))
-        worst.connection.send(CloseLink(CloseCode.BUSY, "the room is needed"))
-        self._core.unsettle(worst)
-        return True
+    def admits(self, remote: Endpoint | None) -> bool:
+        """Whether carriers from there are taken at all [TR-073]."""
+        return remote is None or self._bans.ip_until(remote.ip) <= self.now
 
-    def take(self, link: Link) -> None:
-        """The link counts against further links to its identity."""
-        if not link.counted:
-            link.counted = True
-            self.taken[link.identity] = self.taken.get(link.identity, 0) + 1
-
-    def _release(self, link: Link) -> None:
-        if link.counted:
-            link.counted = False
-            self.taken[link.identity] -= 1
-            if not self.taken[link.identity]:
-                del self.taken[link.identity]
-
-    def others(self, link: Link) -> list[Link]:
-        """Other established links to the same identity."""
-        return [
-            other
-            for other in self._core.links.values()
-            if other is not link and other.established and other.identity == link.identity
-        ]
-
-    def replace_older(self, link: Link) -> None:
-        """Responder, message 3 accepted: a peer that came back replaces the link that it lost [ID-020]."""
-        for other in self.others(link):
-            if other.established_at < link.offered_at:
-                self._close_duplicate(other)
-
-    def settle_duplicates(self, link: Link) -> None:
-        """HELLO has come: of two links that crossed, the one whose initiator has the lower identity stays [ID-021]."""
-        for other in self.others(link):
-            if other.outbound is link.outbound:
-                if not link.outbound:
-                    # The initiator lost the older one, or it would not have dialled [ID-024].
-                    self._close_duplicate(min(link, other, key=lambda one: one.offered_at))
-                continue
-            ours, theirs = self._identity.public, link.identity
-            outbound_goes = ours > theirs
-            self._close_duplicate(link if link.outbound is outbound_goes else other)
-
-    def _close_duplicate(self, link: Link) -> None:
-        if not link.over:
-            link.connection.send(CloseLink(CloseCode.DUPLICATE, "another link to the same peer stays"))
-            self._core.unsettle(link)
-
-    def established(self, link: Link, record: bytes | None, now: float, unix_time: float) -> None:
-        """HELLO has come."""
+    def established(self, link: Link, event: LinkEstablished) -> list[bytes]:
+        """HELLO has come; the topics for which the link is good [TP-017]."""
+        seen = None if event.observed is None else Endpoint.from_address(event.observed)
+        if seen is not None:
+            self._own.reported(seen, link.group, self.now, self.unix_time)
+            self._publish()
         origin = Origin.of(link.identity, link.remote)
-        link.exchange = self.exchange.open_link(origin, now, dialled=link.remote if link.outbound else None)
+        if link.scope is not None:
+            origin = attrs.evolve(origin, scope=link.scope)
+        target = None if link.attempt is None else link.attempt.target
+        link.exchange = self._exchange.open_link(origin, self.now, dialled=None if target is None else target.endpoint)
         self._by_exchange[link.exchange] = link
-        if link.attempt is not None:
-            link.reported = True
-            for target in self.dialer.succeeded(link.attempt.target, link.identity, now):
-                self._hang_up(target)
+        if event.record is not None:
+            self._book.offer(event.record, origin, self.unix_time, topic=None)
+            self._follow()
+        if target is None:
+            self._dialer.accepted(link.identity, self.now)
         else:
-            link.reported = True
-            self.dialer.accepted(link.identity, now)
-        if record is not None:
-            self.book.offer(record, origin, unix_time, topic=None)
-            self.note_changes(now)
+            self._by_target[target] = link
+            for other in self._dialer.succeeded(target, link.identity, self.now):
+                self._hang_up(other)
+        return self._topics_for(link)
+
+    def _topics_for(self, link: Link) -> list[bytes]:
+        """Those in which the other side was dialled, or in which its identity was learned [TP-017]."""
+        topics = set(self._core.swarms) if link.given else set()
+        known = self._book.get(link.identity)
+        if known is not None:
+            topics |= known.topics
+        if link.attempt is not None:
+            target = link.attempt.target
+            topics |= target.topics
+            if target.source in _OF_USER:
+                topics |= self._given.get(target.endpoint, {}).keys()
+        return sorted(topics)
 
     def _hang_up(self, target: DialTarget) -> None:
-        for link in self._core.links.values():
-            if link.attempt is not None and link.attempt.target is target and not link.over:
-                link.connection.send(CloseLink(CloseCode.NONE, "the slot goes to a peer of another network"))
-                self._core.unsettle(link)
+        link = self._by_target.get(target)
+        if link is not None:
+            link.connection.send(CloseLink(CloseCode.NONE, "the slot goes to a peer of another network"))  # [PX-096]
+            self._core.unsettle(link)
 
-    def closed(self, link: Link, event: Closed, now: float) -> None:
+    def keeps(self, link: Link) -> bool:
+        """Whether a link is worth keeping on which no topic has been open for long: not one that this side dialled
+        because of a record, nor one for topics that are not wanted any more [CL-009]."""
+        if link.attempt is None:
+            return True
+        wanted = any(topic in self._core.catalogue for topic in link.wanted)
+        return wanted and link.attempt.target.source in _OF_USER
+
+    def closed(self, link: Link, event: Closed) -> None:
         """A link is over."""
-        self._release(link)
-        if event.code is CloseCode.BAD_DATA and not event.by_peer and link.identity:
-            self.bans.add(link.identity, link.remote, now, dialled=link.outbound)
+        if event.code is CloseCode.BAD_DATA and not event.by_peer and link.exchange is not None:
+            self._bans.add(link.identity, link.remote, self.now, dialled=link.attempt is not None)
             self._core.events.append(PeerBanned(link.identity, event.reason))
+        target = None if link.attempt is None else link.attempt.target
         if link.exchange is not None:
-            self.exchange.close_link(link.exchange, now)
+            self._exchange.close_link(link.exchange, self.now)
             del self._by_exchange[link.exchange]
             link.exchange = None
-        target = None if link.attempt is None else link.attempt.target
-        if link.reported:
-            reconnect = event.code not in (CloseCode.DUPLICATE, CloseCode.SELF)
-            self.dialer.closed(link.identity, now, target=target, reconnect=reconnect)
-        elif target is not None and not self.retry(link, now):
-            self.dialer.failed(target, _failure(link, event), now, identity=link.connection.identity)
-            self._core.events.append(LinkFailed(link.remote, event.reason))
+            reconnect = event.code not in (CloseCode.DUPLICATE, CloseCode.SELF)  # [ID-025] [ID-014]
+            self._dialer.closed(link.identity, self.now, target=target, reconnect=reconnect)
+            if target is not None:
+                del self._by_target[target]
+        elif not self._retry(link):
+            if target is not None:
+                failure = _failure(link, target, event)
+                self._dialer.failed(target, failure, self.now, identity=link.connection.identity)
+            if target is not None or link.given:
+                self._core.events.append(LinkFailed(link.remote, event.reason, link.wanted_suite))
 
-    # --- exchange ---
+    # --- topics and exchange ---
 
-    def received(self, link: Link, event: PeersReceived, now: float, unix_time: float) -> None:
-        """PEERS came."""
+    def topic_opened(self, link: Link, topic: bytes, flags: JoinFlag) -> None:
+        """A topic is open on a link, or the other side has other flags."""
+        if link.exchange is not None:
+            self._exchange.open_topic(link.exchange, topic, self.now, pushes=JoinFlag.WANTS_PEERS in flags)
+            self._follow()
+
+    def topic_closed(self, link: Link, topic: bytes) -> None:
+        """A topic is open on a link no longer, though the link goes on."""
+        if link.exchange is not None and not link.over:
+            self._exchange.close_topic(link.exchange, topic, self.now)
+            self._follow()
+
+    def peers_wanted(self, link: Link, topic: bytes, count: int) -> None:
+        """GET_PEERS came."""
+        if link.exchange is not None:
+            self._exchange.ask(link.exchange, topic, count)
+
+    def peers_received(self, link: Link, event: PeersReceived) -> list[bytes]:
+        """PEERS came; the identities that were named in it, and count."""
         if link.exchange is None:
-            return
-        result = self.exchange.receive(link.exchange, event.topic, event.added, event.dropped, now, unix_time)
+            return []
+        result = self._exchange.receive(
+            link.exchange, event.topic, event.added, event.dropped, self.now, self.unix_time
+        )
+        self._follow()
         for identity in result.learned:
             self._core.events.append(PeerLearned(event.topic, identity, link.identity))
-        self.note_changes(now)
         if result.flood:
-            link.connection.send(CloseLink(CloseCode.FLOOD, "more peer records than the budget"))
+            link.tell(CloseLink(CloseCode.FLOOD, "more peer records than the budget"))  # [PX-047] [PX-048]
+            return []
+        named = (shared.record[1:33] for shared in event.added)  # where the identity is, if the record is one
+        return [identity for identity in named if self.knows(identity, event.topic)]
 
-    def note_changes(self, now: float) -> None:
-        """Carry what changed in the book to the dialer and the exchange."""
-        for identity in self.book.take_changes():
-            self.dialer.refresh(identity, now)
-            self.exchange.refresh(identity)
+    def tell(self) -> None:
+        """Send the PEERS that are due, where there is room; else as soon as there is."""
+        when = self._exchange.next_timeout(self.now)
+        if when is None or when > self.now:
+            return
+        for exchange_link in self._exchange.due(self.now):
+            link = self._by_exchange[exchange_link]
+            link.peers_due = True
+            self.tell_link(link)
 
-    def tell(self, now: float, unix_time: float) -> None:
-        """Send the PEERS that are due."""
-        for exchange_link in self.exchange.due(now):
-            link = self._by_exchange.get(exchange_link)
-            if link is None or not link.established:
-                continue
-            while link.connection.can_send:
-                peers = self.exchange.next_peers(exchange_link, now, unix_time)
-                if peers is None:
-                    break
+    def tell_link(self, link: Link) -> None:
+        """Send the PEERS that are due on one link, as far as there is room [FC-030]."""
+        while link.peers_due and link.exchange is not None and link.established and link.connection.can_send:
+            peers = self._exchange.next_peers(link.exchange, self.now, self.unix_time)
+            if peers is None:
+                link.peers_due = False
+            else:
+                link.say(1, self.now)
                 link.connection.send(peers)
                 self._core.unsettle(link)
 
     # --- time ---
 
-    def on_time(self, now: float, unix_time: float) -> None:
-        """Renew the own record, and let old ones go."""
-        if now >= self._renew_at:
-            self._sign(now, unix_time)
-        self.book.expire(unix_time)
-        self.note_changes(now)
+    def on_time(self) -> None:
+        """Renew the own record."""
+        if self._own.on_time(self.now, self.unix_time):
+            self._publish()
 
-    def next_timeout(self, now: float) -> float | None:
+    def next_timeout(self) -> float | None:
         """When `on_time`, `tell` or `dial` have something to do."""
-        times = [self._renew_at, self.exchange.next_timeout(now), self.dialer.next_timeout(now)]
-        return min((time for time in times if time is not None and time != float("inf")), default=None)
-
-    def anchors(self) -> tuple[Anchor, ...]:
-        """Outbound peers to remember over a restart."""
-        return self.dialer.anchors()
-
-    def add_anchors(self, anchors: Iterable[Anchor], now: float) -> None:
-        """Peers remembered from an earlier run."""
-        self.dialer.add_anchors(anchors, now)
+        times = (self._own.next_timeout(), self._exchange.next_timeout(self.now), self._dialer.next_timeout(self.now))
+        return min((time for time in times if time is not None), default=None)
 
 
-def _failure(link: Link, event: Closed) -> DialFailure:
+def _failure(link: Link, target: DialTarget, event: Closed) -> DialFailure:
+    met = link.connection.identity
     if event.code is CloseCode.SELF:
         return DialFailure.SELF
     if event.code is CloseCode.DUPLICATE:
         return DialFailure.DUPLICATE
-    if event.code is CloseCode.NOT_ALLOWED and not event.by_peer:
+    if met is not None and target.identity not in (None, met):
         return DialFailure.WRONG_IDENTITY
     return DialFailure.HANDSHAKE

@@ -5,26 +5,49 @@ Changes links' `serving`, `ready` and `interests`; credit is granted as `Uploads
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from functools import partial
+from typing import Final
 
 from p2pwire.connection import events as ev
-from p2pwire.connection.commands import GrantCredit, RejectRequest, SendBlock, TellLost
+from p2pwire.connection.commands import GrantCredit, RejectRequest, SendBlock
 from p2pwire.content.merkle import block_count, proof_count, tree_height
 from p2pwire.node.actions import ReadBlocks
+from p2pwire.node.announcing import Announcing
 from p2pwire.node.core import Core
+from p2pwire.node.downloads import Downloads
 from p2pwire.node.events import ShareFailed
-from p2pwire.node.link import Link, ReadyBlock
-from p2pwire.node.serving import Chunk, InboundRequest
+from p2pwire.node.link import Link, Reading
+from p2pwire.node.serving import InboundRequest, Serving
 from p2pwire.node.swarm import Phase, Swarm
 from p2pwire.node.uploads import Choke, Decision, UploadConfig, Uploads
+from p2pwire.wire.messages import Buffer
 from p2pwire.wire.registry import BLOCK_SIZE, MANIFEST_FILE, RejectCode
+
+MAX_READS: Final = 2
+"""reads under way for one link: a peer that asks and cancels without end must not fill the disk's queue."""
+
+DATA_EARNS: Final = 0.5
+"""control frames that a block, sent or received, allows: half of what it adds to the other side's bucket [KA-023]."""
+
+_UNFINISHED: Final = (Phase.CONTENT, Phase.FINISHING)
+
+
+class ShortReadError(Exception):
+    """The storage gave less than it was asked for."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(f"read: {actual} bytes came instead of {expected}")
 
 
 class Seeding:
     """All serving of a node."""
 
-    def __init__(self, core: Core, config: UploadConfig) -> None:
+    def __init__(self, core: Core, config: UploadConfig, downloads: Downloads, announcing: Announcing) -> None:
         self._core = core
+        self._downloads = downloads
+        self._announcing = announcing
         self._uploads = Uploads(core.random, config)
         self._rejects_choked = config.reject_when_choked
         self._retry = config.review_interval
@@ -37,28 +60,30 @@ class Seeding:
 
     def link_over(self, link: Link, now: float) -> None:
         """An established link is over."""
-        link.ready.clear()
-        self._carry_out(self._uploads.link_removed(link.id, now))
+        link.serving = Serving()
+        link.readings.clear()
+        self._carry_out(self._uploads.link_removed(link.id, now), now)
 
     def interest_changed(self, link: Link, event: ev.InterestChanged, now: float) -> None:
         """The other side wants something of a topic, or nothing more."""
         if event.on:
-            link.interests.add(event.topic)
+            link.interests[event.topic] = None
         else:
-            link.interests.discard(event.topic)
+            link.interests.pop(event.topic, None)
         self._interest(link, now)
 
     def topic_over(self, link: Link, topic: bytes, now: float) -> None:
         """A topic is open no longer; its requests were withdrawn by the connection."""
-        link.interests.discard(topic)
+        link.interests.pop(topic, None)
         self._interest(link, now)
 
     def _interest(self, link: Link, now: float) -> None:
         if link.established:
-            self._carry_out(self._uploads.interest(link.id, bool(link.interests), now))
+            self._carry_out(self._uploads.interest(link.id, bool(link.interests), now), now)
 
-    def bytes_received(self, link: Link, size: int, now: float) -> None:
+    def block_received(self, link: Link, size: int, now: float) -> None:
         """A verified block that was missing came."""
+        link.control.add(DATA_EARNS)
         if link.established:
             self._uploads.block_received(link.id, size, now)
 
@@ -77,7 +102,7 @@ class Seeding:
         if code is None and self._rejects_choked and not self._uploads.in_slot(link.id):
             code = RejectCode.CHOKED
         if code is not None:
-            link.connection.send(RejectRequest(event.id, code, self._retry))
+            link.tell(RejectRequest(event.id, code, self._retry))
             self._ended(link, cost, now)
             return
         assert swarm is not None
@@ -87,124 +112,143 @@ class Seeding:
         link.serving.add(InboundRequest(event.id, event.topic, event.file, event.block, event.level, count))
 
     def cancelled(self, link: Link, request: int, now: float) -> None:
-        """CANCEL came: end the request, blocks that are on their way notwithstanding [TR-031]."""
-        self._reject(link, request, RejectCode.CANCELLED, now)
+        """CANCEL came: end the request; blocks that are on their way come all the same [TR-067]."""
+        found = link.serving.get(request)
+        if found is not None:
+            self._reject(link, found, RejectCode.CANCELLED, now)
 
     def withdrawn(self, link: Link, request: int, now: float) -> None:
         """The connection has rejected a request itself."""
         found = link.serving.get(request)
         if found is not None:
-            link.serving.remove(found)
-            self._ended(link, found.cost, now)
+            self._drop(link, found, now)
 
-    def _reject(self, link: Link, request: int, code: RejectCode, now: float) -> None:
-        found = link.serving.get(request)
-        if found is not None:
-            link.serving.remove(found)
-            link.connection.send(RejectRequest(request, code))
-            self._ended(link, found.cost, now)
+    def _reject(self, link: Link, request: InboundRequest, code: RejectCode, now: float) -> None:
+        link.tell(RejectRequest(request.id, code, self._retry))
+        self._drop(link, request, now)
+
+    def _drop(self, link: Link, request: InboundRequest, now: float) -> None:
+        link.serving.remove(request)
+        link.readings = deque(reading for reading in link.readings if reading.chunk.request.open)
+        self._ended(link, request.cost, now)
 
     def _ended(self, link: Link, cost: int, now: float) -> None:
-        if not link.established:
-            return
-        grant = self._uploads.request_ended(link.id, cost, now)
-        if grant is not None:
-            self._carry_out([grant])
+        self._core.unsettle(link)
+        if link.established:
+            grant = self._uploads.request_ended(link.id, cost, now)
+            if grant is not None:
+                self._carry_out([grant], now)
 
     # --- blocks ---
 
     def serve(self, link: Link, now: float) -> None:
         """Read ahead as far as the bounds allow."""
-        while (chunk := link.serving.next_chunk()) is not None:
-            self._read(link, chunk, now)
+        while link.reads < MAX_READS and (chunk := link.serving.next_chunk()) is not None:
+            reading = Reading(chunk)
+            link.readings.append(reading)
+            self._read(link, reading, now)
 
-    def _read(self, link: Link, chunk: Chunk, now: float) -> None:
+    def _read(self, link: Link, reading: Reading, now: float) -> None:
+        chunk = reading.chunk
         request = chunk.request
         swarm = self._core.swarms.get(request.topic)
         if swarm is None:
-            self._reject(link, request.id, RejectCode.NOT_JOINED, now)
-            return
-        if request.file == MANIFEST_FILE:
+            self._reject(link, request, RejectCode.NOT_JOINED, now)
+        elif request.file == MANIFEST_FILE:
             assert swarm.manifest is not None
             start = chunk.block * BLOCK_SIZE
-            self._have_read(link, swarm, chunk, swarm.manifest.data[start : start + chunk.count * BLOCK_SIZE], now)
-            return
-        ticket = self._core.ticket(
-            lambda data, at: self._have_read(link, swarm, chunk, memoryview(data), at),
-            lambda error, at: self._read_failed(link, swarm, chunk, error, at),
-        )
-        self._core.actions.append(ReadBlocks(ticket, swarm.topic, request.file, chunk.block, chunk.count))
+            reading.data = swarm.manifest.data[start : start + chunk.count * BLOCK_SIZE]
+        else:
+            link.reads += 1
+            ticket = self._core.ticket(
+                partial(self._have_read, link, swarm, reading), partial(self._read_failed, link, swarm, reading)
+            )
+            self._core.actions.append(ReadBlocks(ticket, swarm.topic, request.file, chunk.block, chunk.count))
 
-    def _have_read(self, link: Link, swarm: Swarm, chunk: Chunk, data: memoryview, now: float) -> None:
-        request = chunk.request
-        found = swarm.file(request.file)
-        if not request.open or link.over or found is None:
+    def _have_read(self, link: Link, swarm: Swarm, reading: Reading, result: Buffer, now: float) -> None:
+        chunk, data = reading.chunk, memoryview(result)
+        found = swarm.file(chunk.request.file)
+        assert found is not None
+        expected = min(chunk.count * BLOCK_SIZE, found[0] - chunk.block * BLOCK_SIZE)
+        if len(data) != expected:
+            self._read_failed(link, swarm, reading, ShortReadError(expected, len(data)), now)
             return
-        height = tree_height(found[0])
-        for index in range(chunk.count):
-            block = chunk.block + index
-            siblings = swarm.siblings(request.file, block, proof_count(height, block, request.block))
-            piece = data[index * BLOCK_SIZE : (index + 1) * BLOCK_SIZE]
-            link.ready.append(ReadyBlock(request, siblings, piece, block + 1 == request.block + request.count))
+        link.reads -= 1
+        if chunk.request.open:
+            reading.data = data
         self._core.unsettle(link)
 
-    def _read_failed(self, link: Link, swarm: Swarm, chunk: Chunk, error: Exception, now: float) -> None:
-        if chunk.request.open and not link.over:
-            self._reject(link, chunk.request.id, RejectCode.NOT_AVAILABLE, now)
-        if self._core.swarms.get(swarm.topic) is swarm and swarm.phase is not Phase.FAILED:
-            self._lose(swarm, chunk)
-            self._core.events.append(ShareFailed(swarm.topic, error))
+    def _read_failed(self, link: Link, swarm: Swarm, reading: Reading, error: Exception, now: float) -> None:
+        link.reads -= 1
+        request = reading.chunk.request
+        if self._core.current(swarm):
+            self._lose(swarm, request.file, error, now)  # LOST comes before the REJECT [TR-015]
+        if request.open and link.established:
+            self._reject(link, request, RejectCode.NOT_AVAILABLE, now)
         self._core.unsettle(link)
 
-    def _lose(self, swarm: Swarm, chunk: Chunk) -> None:
-        """A file can not be read: none of its blocks is held any more, and everyone hears of it."""
-        file = chunk.request.file
+    def _lose(self, swarm: Swarm, file: int, error: Exception, now: float) -> None:
+        """A file can not be read. A fetch that is not complete ends with that: its storage does not work."""
+        if swarm.phase in _UNFINISHED:
+            self._downloads.fail(swarm, error)
+            return
         first = swarm.layout.first_block(file)
-        last = first + swarm.layout.blocks_of(file) - 1
-        if not swarm.held.remove_span(first, last):
-            return
-        units = ((first >> swarm.layout.unit_exponent, last >> swarm.layout.unit_exponent),)
-        for number in swarm.links:
-            other = self._core.links[number]
-            if other.established and other.connection.is_open(swarm.topic):
-                other.connection.send(TellLost(swarm.topic, units))
-                self._core.unsettle(other)
+        if self._announcing.lose(swarm, first, first + swarm.layout.blocks_of(file) - 1, now):
+            self._core.events.append(ShareFailed(swarm.topic, error))
 
     def feed(self, link: Link, now: float) -> None:
-        """Move blocks that were read into the connection's queue, as far as it has room."""
-        ready, connection = link.ready, link.connection
-        while ready and connection.can_send and link.established:
-            block = ready.popleft()
-            request = block.request
-            if not request.open:
-                continue
-            connection.send(SendBlock(request.id, block.siblings, block.data, block.last))
-            size = len(block.data)
-            link.bytes_sent += size
-            self._uploads.block_sent(link.id, size, now)
-            if link.serving.block_sent(request):
-                self._ended(link, request.cost, now)
-                self._core.unsettle(link)
+        """Move blocks that were read into the connection's queue, in order, as far as it has room [FC-030]."""
+        while link.readings and link.connection.can_send and link.established:
+            reading = link.readings[0]
+            if reading.data is None:
+                return
+            self._send(link, reading, reading.data, now)
+            if reading.sent == reading.chunk.count:
+                link.readings.popleft()
+
+    def _send(self, link: Link, reading: Reading, data: memoryview, now: float) -> None:
+        request, block = reading.chunk.request, reading.chunk.block + reading.sent
+        swarm = self._core.swarms.get(request.topic)
+        found = None if swarm is None else swarm.file(request.file)
+        if swarm is None or found is None:
+            self._drop(link, request, now)  # the topic is left
+            return
+        height = tree_height(found[0])
+        siblings = swarm.siblings(request.file, block, proof_count(height, block, request.block))
+        piece = data[reading.sent * BLOCK_SIZE : (reading.sent + 1) * BLOCK_SIZE]
+        if not link.tell(SendBlock(request.id, siblings, piece, block + 1 == request.block + request.count)):
+            self._drop(link, request, now)
+            return
+        reading.sent += 1
+        link.bytes_sent += len(piece)
+        link.control.add(DATA_EARNS)
+        self._uploads.block_sent(link.id, len(piece), now)
+        if link.serving.block_sent(request):
+            self._ended(link, request.cost, now)
+        self._core.unsettle(link)
 
     # --- slots ---
 
     def review(self, now: float) -> None:
         """Give the slots anew, if it is time."""
-        self._carry_out(self._uploads.review(now))
+        self._carry_out(self._uploads.review(now), now)
 
     def next_timeout(self) -> float | None:
         """When `review` is due."""
         return self._uploads.next_timeout()
 
-    def _carry_out(self, decisions: Iterable[Decision]) -> None:
+    def _carry_out(self, decisions: Iterable[Decision], now: float) -> None:
         for decision in decisions:
-            link = self._core.links.get(decision.link)
-            if link is None or link.over:
+            link = self._core.links[decision.link]
+            if not link.established:
                 continue
             if isinstance(decision, Choke):
-                for request in link.serving.requests():
-                    link.serving.remove(request)
-                    link.connection.send(RejectRequest(request.id, RejectCode.CHOKED, self._retry))
+                self._choke(link, now)
             else:
+                link.say(1, now)
                 link.connection.send(GrantCredit(decision.total))
             self._core.unsettle(link)
+
+    def _choke(self, link: Link, now: float) -> None:
+        for request in link.serving.requests():
+            self._reject(link, request, RejectCode.CHOKED, now)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import Enum, unique
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -13,9 +14,12 @@ from p2pwire.content.manifest import Manifest
 from p2pwire.content.merkle import Proved, Tree, block_count, tree_height
 from p2pwire.content.objects import ObjectInfo, topic_of
 from p2pwire.content.units import BlockMap, Layout
-from p2pwire.node.flights import PickedRequest
+from p2pwire.node.actions import BlockToWrite
 from p2pwire.node.picker import Picker
-from p2pwire.wire.registry import MANIFEST_FILE, JoinFlag, ObjectKind, RejectCode
+from p2pwire.wire.registry import BLOCK_SIZE, MANIFEST_FILE, JoinFlag, ObjectKind, RejectCode
+
+if TYPE_CHECKING:
+    from p2pwire.node.link import Link
 
 
 @unique
@@ -29,18 +33,31 @@ class Phase(Enum):
     CONTENT = "the files are fetched"
     FINISHING = "the storage puts the files under their name"
     COMPLETE = "everything is held and served"
-    FAILED = "the storage gave up; nothing is asked for any more"
+    FAILED = "it can not go on, and the topic is left"
 
 
 @attrs.frozen
 class Resource:
-    """Content of the user's own, complete and hashed."""
+    """Content of the user's own, hashed."""
 
     info: ObjectInfo
     manifest: Manifest | None
     """None for a blob."""
     trees: Mapping[int, Tree]
-    """By file, of files (and the manifest) with more than one block."""
+    """By file, of files (and the manifest) with more than one block; the node's from now on."""
+    held: BlockMap | None = None
+    """The blocks that can be read; None: all. The node's from now on."""
+
+
+@attrs.frozen(eq=False)
+class Unwritten:
+    """A verified block that waits for the disk."""
+
+    link: Link
+    """That it came over."""
+    number: int
+    """Global."""
+    block: BlockToWrite
 
 
 @attrs.define(eq=False)
@@ -63,8 +80,8 @@ class Swarm:
     picker: Picker | None = None
     links: dict[int, JoinFlag] = attrs.field(factory=dict)
     """link -> the other side's flags, while the topic is open there."""
-    asked: dict[tuple[int, int], PickedRequest] = attrs.field(factory=dict)
-    """(link, request id) -> what it was picked for."""
+    idle: dict[int, None] = attrs.field(factory=dict)
+    """Of these, those of which nothing is left to ask for."""
     sources: dict[bytes, int] = attrs.field(factory=dict)
     """identity -> content bytes that came from it."""
     done: int = 0
@@ -72,6 +89,11 @@ class Swarm:
     total: int = 0
     """Content bytes in all, once the layout is known."""
     manifest_blocks: dict[int, bytes] = attrs.field(factory=dict)
+    """While the manifest is fetched."""
+    unwritten: list[Unwritten] = attrs.field(factory=list)
+    """Verified blocks that wait for the disk."""
+    writing: bool = False
+    """Blocks are on their way to the disk: one piece of work at a time, so that neighbours gather meanwhile."""
     fresh: list[tuple[int, int]] = attrs.field(factory=list)
     """Units completed and not announced yet."""
 
@@ -81,9 +103,11 @@ class Swarm:
         info = resource.info
         swarm = cls(info.topic, info.oid, Phase.COMPLETE, own=True, info=info, trees=dict(resource.trees))
         swarm.know_files(resource.manifest)
-        if swarm.held.total:
+        if resource.held is not None:
+            swarm.hold(resource.held)
+        elif swarm.held.total:
             swarm.held.add_span(0, swarm.held.total - 1)
-        swarm.done = swarm.total
+            swarm.done = swarm.total
         return swarm
 
     @classmethod
@@ -120,9 +144,13 @@ class Swarm:
         self.layout = Layout.of_lengths([self.info.length]) if manifest is None else manifest.layout
         self.held = BlockMap(self.layout.total_blocks)
         self.total = self.info.length if manifest is None else manifest.total_length
-        if manifest is not None:
-            # What single-block manifests prove needs no tree; larger ones were stored with their nodes.
-            self.manifest_blocks = {}
+
+    def hold(self, held: BlockMap) -> None:
+        """These blocks are held. Raises `ValueError` for the map of another object."""
+        if held.total != self.layout.total_blocks:
+            raise ValueError(f"held: a map of {held.total} blocks, the object has {self.layout.total_blocks}")
+        self.held = held
+        self.done = sum(self.length_of(first, last) for first, last in held.spans())
 
     def file(self, index: int) -> tuple[int, bytes] | None:
         """Length and root of a file; None if there is none, or it is not known yet."""
@@ -145,7 +173,7 @@ class Swarm:
         for file, low, high in self.layout.files_of(first, last):
             found = self.file(file)
             assert found is not None
-            size += min(found[0], (high + 1) * 16384) - low * 16384
+            size += min(found[0], (high + 1) * BLOCK_SIZE) - low * BLOCK_SIZE
         return size
 
     def keep_nodes(self, file: int, block: int, proved: Proved) -> None:
@@ -164,7 +192,7 @@ class Swarm:
         return self.trees[file].siblings(block, count) if count else ()
 
     def judge(self, request: RequestReceived) -> RejectCode | None:
-        """Why a request can not be served; None if it can. Range first, then what is held [TR-041] [TR-042] [TR-043]."""
+        """Why a request can not be served; None if it can [TR-041] [TR-042] [TR-043], in this order [TR-037]."""
         if self.info is None:
             return RejectCode.NOT_AVAILABLE
         manifest = request.file == MANIFEST_FILE
@@ -181,7 +209,3 @@ class Swarm:
         first = self.layout.first_block(request.file) + request.block
         last = first + min(1 << request.level, blocks - request.block) - 1
         return None if self.held.holds(first, last) else RejectCode.NOT_AVAILABLE
-
-    def missing_spans(self) -> Iterator[tuple[int, int]]:
-        """Runs of global blocks that are not held."""
-        return self.held.missing()

@@ -1,0 +1,123 @@
+"""Announcing: HAVE for what was completed, LOST for what is gone.
+
+Changes links' `untold` and swarms' `fresh`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from p2pwire.connection import commands as cmd
+from p2pwire.content.bitmap import Span
+from p2pwire.node.alarms import Alarms
+from p2pwire.node.core import Core
+from p2pwire.node.link import Link
+from p2pwire.node.swarm import Swarm
+from p2pwire.wire.registry import HAVE_DELAY
+
+MAX_SPANS: Final = 8192
+"""spans in one HAVE: 32 KiB of the 64 KiB that a frame holds."""
+
+
+class Announcing:
+    """What all links are told of a node's holdings."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._alarms: Alarms[Swarm] = Alarms()
+
+    def link_opened(self, swarm: Swarm, link: Link) -> None:
+        """The topic is open on a link: it is told everything [TR-012]."""
+        units = list(swarm.held.units())
+        if units:
+            link.untold[swarm.topic] = units
+            self._core.unsettle(link)
+
+    def link_closed(self, swarm: Swarm, link: Link) -> None:
+        """The topic is open on a link no longer."""
+        link.untold.pop(swarm.topic, None)
+
+    def block_held(self, swarm: Swarm, block: int, now: float) -> None:
+        """One more block is held: its unit may be complete."""
+        unit = block >> swarm.layout.unit_exponent
+        if swarm.held.holds_unit(unit):
+            self.units_held(swarm, [(unit, unit)], now)
+
+    def units_held(self, swarm: Swarm, units: list[Span], now: float) -> None:
+        """These units are complete; more of them are waited for before it is told [TR-013]."""
+        if units and not swarm.fresh:
+            self._alarms.set(swarm, now + HAVE_DELAY)
+        swarm.fresh += units
+
+    def lose(self, swarm: Swarm, first: int, last: int, now: float) -> bool:
+        """A span of blocks is held no longer; everyone hears of it at once [TR-014]. Says whether any block was."""
+        lost = sum(
+            swarm.length_of(max(first, low), min(last, high))
+            for low, high in swarm.held.spans()
+            if low <= last and high >= first
+        )
+        if not swarm.held.remove_span(first, last):
+            return False
+        swarm.done -= lost
+        units = (first >> swarm.layout.unit_exponent, last >> swarm.layout.unit_exponent)
+        swarm.fresh = without(swarm.fresh, units)
+        for number in swarm.links:
+            link = self._core.links[number]
+            if swarm.topic in link.untold:
+                link.untold[swarm.topic] = without(link.untold[swarm.topic], units)
+            if link.established and link.connection.is_open(swarm.topic):
+                link.say(1, now)
+                link.connection.send(cmd.TellLost(swarm.topic, (units,)))
+                self._core.unsettle(link)
+        return True
+
+    def forget(self, swarm: Swarm) -> None:
+        """Nothing is announced for this swarm any more."""
+        self._alarms.cancel(swarm)
+        swarm.fresh = []
+
+    def on_time(self, now: float) -> list[Swarm]:
+        """Tell the units that were completed since the last time; of which swarms there were any."""
+        due = list(self._alarms.due(now))
+        for swarm in due:
+            spans, swarm.fresh = merged(swarm.fresh), []
+            for number in swarm.links:
+                link = self._core.links[number]
+                link.untold.setdefault(swarm.topic, []).extend(spans)
+                self._core.unsettle(link)
+        return due
+
+    def tell(self, link: Link) -> None:
+        """Send the HAVEs that are due on a link, as far as there is room."""
+        while link.untold and link.connection.can_send:
+            topic, untold = next(iter(link.untold.items()))
+            del link.untold[topic]
+            spans = merged(untold)
+            if spans and link.connection.is_open(topic):
+                link.connection.send(cmd.TellUnits(topic, tuple(spans[:MAX_SPANS])))
+                if len(spans) > MAX_SPANS:
+                    link.untold[topic] = spans[MAX_SPANS:]
+
+    def next_timeout(self) -> float | None:
+        """When `on_time` has something to do."""
+        return self._alarms.next()
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Ascending disjoint spans that cover the same units, as few as can be."""
+    result: list[Span] = []
+    for first, last in sorted(spans):
+        if result and first <= result[-1][1] + 1:
+            result[-1] = (result[-1][0], max(last, result[-1][1]))
+        else:
+            result.append((first, last))
+    return result
+
+
+def without(spans: list[Span], gone: Span) -> list[Span]:
+    """What is left of spans when those units are taken out."""
+    first, last = gone
+    parts = ((low, min(high, first - 1)) for low, high in spans)
+    rest = ((max(low, last + 1), high) for low, high in spans)
+    return [(low, high) for low, high in (*parts, *rest) if low <= high]

@@ -1,0 +1,235 @@
+"""Asking: what is requested of which link, how much at a time, and what follows when the answer fails to come.
+
+Changes links' `hungry`, `interested`, `sated`, `asked`, `numbers`, `in_flight` and `quiet_until`, and swarms' `idle`.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from p2pwire.connection import commands as cmd
+from p2pwire.connection import events as ev
+from p2pwire.node.alarms import Alarms
+from p2pwire.node.core import Core
+from p2pwire.node.flights import PickedRequest
+from p2pwire.node.link import Asked, Link
+from p2pwire.node.picker import Picker
+from p2pwire.node.swarm import Phase, Swarm
+from p2pwire.wire.registry import SNUB_TIMEOUTS, JoinFlag, RejectCode
+
+PIPELINE: Final = 256
+"""blocks asked of one link and not come yet: 4 MiB keep a link of 300 Mbit/s and 100 ms busy."""
+
+REQUEST_BATCH: Final = 32
+"""blocks of room for which further requests wait while more than so many blocks are on their way."""
+
+DEFAULT_RETRY: Final = 1.0
+"""seconds before a link is asked again that refused without saying when."""
+
+ENDGAME_STEP: Final = 0.1
+"""seconds between two looks, at least, at what may be asked of one more link at the end."""
+
+INTEREST_COST: Final = 2
+"""counted frames that it takes to turn INTEREST off and on again."""
+
+_NOT_HELD: Final = (RejectCode.NOT_AVAILABLE, RejectCode.OUT_OF_RANGE)
+
+
+class Asking:
+    """All requests of a node."""
+
+    def __init__(self, core: Core, pipeline: int) -> None:
+        self._core = core
+        self._pipeline = pipeline
+        self._endgames: Alarms[Swarm] = Alarms()
+
+    # --- what may be asked for ---
+
+    def begin(self, swarm: Swarm, picker: Picker) -> None:
+        """There is something to ask for, of all links of the swarm."""
+        swarm.picker = picker
+        for number in swarm.links:
+            self.link_opened(swarm, self._core.links[number])
+
+    def end(self, swarm: Swarm) -> None:
+        """There is nothing to ask for any more."""
+        swarm.picker = None
+        swarm.idle.clear()
+        self._endgames.cancel(swarm)
+        self.review_interest(swarm)
+
+    def link_opened(self, swarm: Swarm, link: Link) -> None:
+        """The topic is open on a link."""
+        if swarm.picker is None:
+            return
+        swarm.picker.link_added(link.id)
+        if swarm.phase is Phase.MANIFEST:
+            self.manifest_offered(swarm, link)
+        else:
+            swarm.picker.units_added(link.id, link.connection.peer_units(swarm.topic))
+            self._holdings_changed(swarm, link)
+
+    def link_closed(self, swarm: Swarm, link: Link) -> None:
+        """The topic is open on a link no longer; what was asked of it may be asked of others."""
+        link.hungry.pop(swarm.topic, None)
+        link.interested.pop(swarm.topic, None)
+        link.sated.pop(swarm.topic, None)
+        swarm.idle.pop(link.id, None)
+        if swarm.picker is not None:
+            swarm.picker.link_removed(link.id)
+            self._core.restless[swarm] = None
+
+    def manifest_offered(self, swarm: Swarm, link: Link) -> None:
+        """The other side's flags say whether it has the manifest."""
+        picker = swarm.picker
+        if picker is not None and swarm.phase is Phase.MANIFEST and JoinFlag.HAS_MANIFEST in swarm.links[link.id]:
+            picker.units_added(link.id, [(0, picker.total_blocks - 1)])
+            self._holdings_changed(swarm, link)
+
+    def units_changed(self, swarm: Swarm, link: Link, event: ev.UnitsChanged) -> None:
+        """The other side holds more, or less."""
+        if swarm.picker is not None and swarm.phase is Phase.CONTENT:
+            swarm.picker.units_added(link.id, event.added)
+            swarm.picker.units_removed(link.id, event.removed)
+            self._holdings_changed(swarm, link)
+
+    def _holdings_changed(self, swarm: Swarm, link: Link) -> None:
+        self._whet(swarm, link)
+        self._tell_interest(swarm, link)
+
+    def _whet(self, swarm: Swarm, link: Link) -> None:
+        """There may be something to ask the link for."""
+        swarm.idle.pop(link.id, None)
+        link.hungry[swarm.topic] = swarm
+        self._core.unsettle(link)
+
+    def wake(self) -> None:
+        """Look again at the idle links of the swarms in which something has become open."""
+        restless, self._core.restless = self._core.restless, {}
+        for swarm in restless:
+            if swarm.picker is not None:
+                for number in list(swarm.idle):
+                    self._whet(swarm, self._core.links[number])
+
+    # --- interest ---
+
+    def review_interest(self, swarm: Swarm) -> None:
+        """Less is missing now: links of which something was wanted may have nothing more."""
+        for number in swarm.links:
+            self._tell_interest(swarm, self._core.links[number])
+
+    def _tell_interest(self, swarm: Swarm, link: Link) -> None:
+        wants = swarm.picker is not None and swarm.picker.wants_anything(link.id)
+        if wants:
+            link.sated.pop(swarm.topic, None)
+            if swarm.topic not in link.interested and link.established:
+                link.interested[swarm.topic] = None
+                link.connection.send(cmd.TellInterest(swarm.topic, True))  # [TR-025]
+                self._core.unsettle(link)
+        elif swarm.topic in link.interested:
+            link.sated[swarm.topic] = swarm
+            self._core.unsettle(link)
+
+    def lose_interest(self, link: Link, now: float) -> None:
+        """Turn INTEREST off where nothing is wanted, as far as the control frames allow [TR-026] [KA-023]."""
+        while link.sated and link.may_say(INTEREST_COST, now):
+            link.say(INTEREST_COST, now)
+            topic, _ = link.sated.popitem()
+            del link.interested[topic]
+            link.connection.send(cmd.TellInterest(topic, False))
+
+    # --- requests ---
+
+    def fill(self, link: Link, now: float) -> None:
+        """Ask a link for as much as it may be asked for; its topics take turns."""
+        connection = link.connection
+        if now < link.quiet_until:
+            return
+        while link.hungry and connection.requests_left:
+            room = min(connection.credit, self._pipeline - link.in_flight)
+            if room < 1 or room < REQUEST_BATCH < link.in_flight:
+                return  # credit comes in drops, and many small requests cost more than a few large ones
+            topic, swarm = next(iter(link.hungry.items()))
+            del link.hungry[topic]
+            if swarm.picker is None:
+                continue
+            picked = swarm.picker.next_request(link.id, room, now)
+            if picked is None:
+                swarm.idle[link.id] = None
+                self._await_endgame(swarm, now)
+            else:
+                link.hungry[topic] = swarm
+                self._ask(swarm, swarm.picker, link, picked)
+
+    def _ask(self, swarm: Swarm, picker: Picker, link: Link, picked: PickedRequest) -> None:
+        found = swarm.file(picked.file)
+        assert found is not None
+        number = link.request_id()
+        command = cmd.RequestBlocks(number, swarm.topic, picked.file, picked.block, picked.level, *found)
+        link.connection.send(command)
+        link.asked[number] = Asked(swarm, picker, picked)
+        link.numbers[picked] = number
+        link.in_flight += picked.count
+
+    def arrived(self, picker: Picker, link: Link, block: int) -> None:
+        """A missing block came: what was asked of others and is useless now is cancelled."""
+        for holder, picked in picker.block_received(link.id, block):
+            other = self._core.links[holder]
+            number = other.numbers[picked]
+            other.asked[number].cancelled = True
+            other.tell(cmd.CancelRequest(number))
+            self._core.unsettle(other)
+
+    def request_ended(self, link: Link, event: ev.RequestEnded, now: float) -> None:
+        """An own request is over; what it did not bring is asked for elsewhere, or again."""
+        asked = link.asked.pop(event.request)
+        del link.numbers[asked.picked]
+        swarm, missing = asked.swarm, asked.picked.count - event.blocks
+        link.in_flight -= missing
+        not_held = event.code in _NOT_HELD
+        if event.code is not None and not not_held and not asked.cancelled and link.id in swarm.links:
+            link.quiet_until = max(link.quiet_until, now + (event.retry or DEFAULT_RETRY))  # [TR-064]
+        if swarm.picker is not asked.picker:
+            return
+        swarm.picker.request_ended(link.id, asked.picked, unavailable=not_held)
+        if missing:
+            self._core.restless[swarm] = None
+            if link.id in swarm.links:
+                self._holdings_changed(swarm, link)
+
+    def timed_out(self, link: Link, event: ev.RequestsTimedOut) -> bool:
+        """Nothing came: others are asked. Says whether this one is snubbed, and asked no more until something comes."""
+        for asked in link.asked.values():
+            asked.cancelled = True
+        for swarm in {asked.swarm: None for asked in link.asked.values()}:
+            if swarm.picker is not None and link.id in swarm.links:
+                swarm.picker.release(link.id)
+                self._core.restless[swarm] = None
+        if event.count >= SNUB_TIMEOUTS:
+            link.quiet_until = inf  # [TM-013] [TM-014]
+        return link.quiet_until == inf
+
+    def forgive(self, link: Link, now: float) -> bool:
+        """A verified block came: whether its link was snubbed until now."""
+        snubbed = link.quiet_until == inf
+        if snubbed:
+            link.quiet_until = now
+        return snubbed
+
+    # --- the end of a swarm ---
+
+    def _await_endgame(self, swarm: Swarm, now: float) -> None:
+        assert swarm.picker is not None
+        due = swarm.picker.next_timeout(now)
+        if due is not None:
+            self._endgames.set(swarm, max(due, now + ENDGAME_STEP))
+
+    def on_time(self, now: float) -> None:
+        """Blocks that are long in flight may be asked of further links."""
+        for swarm in self._endgames.due(now):
+            self._core.restless[swarm] = None
+
+    def next_timeout(self) -> float | None:
+        """When `on_time` has something to do."""
+        return self._endgames.next()

@@ -1,0 +1,144 @@
+"""Joining: which topics are open on which links, from the wish to the end.
+
+Changes links' `wanted`, `waiting`, `joining`, `topics`, `refused` and `idle_since`, and swarms' `links`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+from typing import Final
+
+from p2pwire.connection import commands as cmd
+from p2pwire.connection import events as ev
+from p2pwire.node.core import Core
+from p2pwire.node.downloads import Downloads
+from p2pwire.node.link import Link
+from p2pwire.node.meeting import Meeting
+from p2pwire.node.seeding import Seeding
+from p2pwire.node.swarm import Swarm
+from p2pwire.wire.registry import REJOIN_DELAY
+
+JOIN_COST: Final = 3
+"""counted frames that a JOIN leads to: itself, OBJECT and INTEREST."""
+
+ANSWER_COST: Final = 2
+"""counted frames that an answered JOIN leads to: OBJECT and INTEREST."""
+
+
+class Joining:
+    """The topics of all links."""
+
+    def __init__(self, core: Core, meeting: Meeting, downloads: Downloads, seeding: Seeding) -> None:
+        self._core = core
+        self._meeting = meeting
+        self._downloads = downloads
+        self._seeding = seeding
+
+    # --- own wishes ---
+
+    def want(self, link: Link, topics: Iterable[bytes]) -> None:
+        """The link may be used for these topics: join those of the catalogue, now or as soon as that may be."""
+        for topic in topics:
+            link.wanted[topic] = None
+            self._await(link, topic)
+
+    def _await(self, link: Link, topic: bytes) -> None:
+        known = topic in link.topics or topic in link.joining or topic in link.refused
+        if not known and topic in self._core.catalogue:
+            link.waiting[topic] = None
+            self._core.unsettle(link)
+
+    def join(self, link: Link, now: float) -> None:
+        """Send the JOINs that wait, as far as the other side's handles and the control frames allow."""
+        if not link.waiting or not link.may_say(JOIN_COST, now) or not link.connection.can_join:
+            return
+        for topic in list(link.waiting):
+            if not link.may_say(JOIN_COST, now) or not link.connection.can_join:
+                return
+            # If it was left, and the other side's end is still due, it can be joined when that has come.
+            if link.tell(cmd.Join(topic)):
+                link.say(JOIN_COST, now)
+                del link.waiting[topic]
+                link.joining[topic] = None
+
+    def rejoin(self, link: Link, now: float) -> None:
+        """Ask again where the time after a refusal is over."""
+        while link.refused and (first := next(iter(link.refused.items())))[1] <= now:
+            topic = first[0]
+            del link.refused[topic]
+            if topic in link.wanted:
+                self._await(link, topic)
+
+    def added(self, swarm: Swarm) -> None:
+        """A new resource: join it where the other side asked for it in vain, and on the caller's own streams."""
+        for link in self._core.links.values():
+            if link.established and (link.given or link.connection.asked_for(swarm.topic)):
+                self.want(link, (swarm.topic,))
+
+    def leave(self, swarm: Swarm, now: float) -> None:
+        """Leave a topic on all links."""
+        self._core.catalogue.pop(swarm.topic, None)
+        self._meeting.forget(swarm.topic)
+        for link in self._core.links.values():
+            link.wanted.pop(swarm.topic, None)
+            link.waiting.pop(swarm.topic, None)
+            joined = swarm.topic in link.topics or swarm.topic in link.joining
+            if joined and link.tell(cmd.Leave(swarm.topic)):
+                link.say(1, now)
+                self._core.unsettle(link)
+            link.joining.pop(swarm.topic, None)
+            self._over(link, swarm.topic, now)
+
+    # --- what the other side does ---
+
+    def opened(self, link: Link, event: ev.TopicOpened, now: float) -> None:
+        """The topic is open."""
+        topic = event.topic
+        if topic not in link.joining:
+            link.say(ANSWER_COST, now)
+        for topics in (link.joining, link.waiting, link.refused):
+            topics.pop(topic, None)
+        if topic not in self._core.catalogue:
+            link.tell(cmd.Leave(topic))
+            return
+        swarm = self._core.swarms[topic]
+        link.topics[topic] = swarm
+        link.idle_since = inf
+        swarm.links[link.id] = event.flags
+        link.connection.send(cmd.Join(topic))  # tells flags that have changed since own JOIN [TP-014]
+        self._meeting.topic_opened(link, topic, event.flags)
+        self._downloads.link_opened(swarm, link)
+
+    def refused(self, link: Link, event: ev.TopicRefused, now: float) -> None:
+        """The other side does not know the topic, or does not want it: ask again later."""
+        link.joining.pop(event.topic, None)
+        self._put_off(link, event.topic, now)
+
+    def closed(self, link: Link, event: ev.TopicClosed, now: float) -> None:
+        """The other side has left an open topic, or refused it after all: it may come back."""
+        self._over(link, event.topic, now)
+        self._put_off(link, event.topic, now)
+
+    def _put_off(self, link: Link, topic: bytes, now: float) -> None:
+        link.waiting.pop(topic, None)
+        link.refused.pop(topic, None)
+        link.refused[topic] = now + REJOIN_DELAY
+
+    def link_over(self, link: Link, now: float) -> None:
+        """The link is over, and with it all that was open on it."""
+        for topic in list(link.topics):
+            self._over(link, topic, now)
+        for topics in (link.joining, link.waiting, link.refused):
+            topics.clear()
+
+    def _over(self, link: Link, topic: bytes, now: float) -> None:
+        swarm = link.topics.pop(topic, None)
+        if swarm is None:
+            return
+        del swarm.links[link.id]
+        if not link.topics:
+            link.idle_since = now
+        self._meeting.topic_closed(link, topic)
+        self._downloads.link_closed(swarm, link)
+        self._seeding.topic_over(link, topic, now)

@@ -1,0 +1,428 @@
+"""The links of a node: opened, brought to rest after everything that happens, and closed.
+
+Hands each event of a connection to the part of the node that it concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import inf
+from typing import Any, ClassVar
+
+from p2pwire.connection import events as ev
+from p2pwire.connection.commands import CloseLink
+from p2pwire.connection.config import Config, Role
+from p2pwire.connection.connection import Connection
+from p2pwire.crypto.identity import Identity
+from p2pwire.node.actions import HangUp, ResumeReading
+from p2pwire.node.address import Endpoint, Scope
+from p2pwire.node.admission import Admission
+from p2pwire.node.alarms import Alarms
+from p2pwire.node.announcing import Announcing
+from p2pwire.node.asking import INTEREST_COST, Asking
+from p2pwire.node.config import NodeConfig
+from p2pwire.node.core import Core
+from p2pwire.node.downloads import Downloads
+from p2pwire.node.events import PeerConnected, PeerDisconnected
+from p2pwire.node.joining import JOIN_COST, Joining
+from p2pwire.node.link import Attempt, Link, control_allowance
+from p2pwire.node.meeting import Banned, Meeting
+from p2pwire.node.seeding import Seeding
+from p2pwire.node.swarm import Swarm
+from p2pwire.wire.messages import Buffer
+from p2pwire.wire.registry import MAX_UNWRITTEN_BLOCKS, CloseCode
+
+
+class Links:
+    """All links of a node. Set the clock before each call, and call `rest` after it."""
+
+    def __init__(self, core: Core, identity: Identity, config: NodeConfig) -> None:
+        self.now = -inf
+        self.meeting = Meeting(core, identity, config.dialling)
+        self._core = core
+        self._identity = identity
+        self._config = config
+        self._admission = Admission(core, identity.public, config.max_inbound)
+        self._asking = Asking(core, config.pipeline)
+        self._announcing = Announcing(core)
+        self._downloads = Downloads(core, self._asking, self._announcing)
+        self._seeding = Seeding(core, config.uploads, self._downloads, self._announcing)
+        self._joining = Joining(core, self.meeting, self._downloads, self._seeding)
+        self._alarms: Alarms[Link] = Alarms()
+        self._last_link = 0
+        self._ordinal = 0
+        self._closing = False
+
+    def set_clock(self, now: float, unix_time: float) -> None:
+        """What time it is. Monotonic time can not go back, whatever the caller's clock does."""
+        self.now = max(self.now, now)
+        self.meeting.now, self.meeting.unix_time = self.now, unix_time
+
+    # --- resources ---
+
+    def added(self, swarm: Swarm) -> None:
+        """A new resource."""
+        if not self._closing:
+            self.meeting.want(swarm.topic)
+        self._joining.added(swarm)
+
+    def give(self, topic: bytes, endpoints: Iterable[Endpoint], identity: bytes | None) -> None:
+        """Addresses at which peers of a topic may be found, and who they are, from the user."""
+        given = dict.fromkeys(endpoints)
+        for endpoint in given:
+            self.meeting.give(topic, endpoint, identity)
+        for link in self._core.links.values():
+            if (link.outbound and link.remote in given) or (identity is not None and link.identity == identity):
+                self._joining.want(link, (topic,))
+
+    def leave(self, swarm: Swarm) -> None:
+        """A resource is forgotten."""
+        self._downloads.forget(swarm)
+        self._joining.leave(swarm, self.now)
+
+    # --- carriers ---
+
+    def accepted(self, remote: Endpoint | None, local: Endpoint | None) -> Link | None:
+        """An inbound carrier, if there is room for it."""
+        if self._closing or not self.meeting.admits(remote) or not self._admission.admits(remote):
+            return None
+        self.meeting.saw_interface(local)
+        return self._open(Role.RESPONDER, remote, outbound=False)
+
+    def dialled(self, dial: int, local: Endpoint | None) -> Link:
+        """The carrier of a dial is open. Raises `ValueError` for an unknown dial."""
+        attempt = self.meeting.dialled(dial)
+        self.meeting.saw_interface(local)
+        target = attempt.target
+        link = self._open(Role.INITIATOR, target.endpoint, outbound=True, expected=target.identity, attempt=attempt)
+        link.learned_from = target.learned_from
+        self._joining.want(link, sorted(target.topics))
+        if self._closing:
+            self._close(link, CloseCode.SHUTDOWN, "this peer stops")
+        return link
+
+    def attach(self, role: Role, remote: Endpoint | None, expected: bytes | None, scope: Scope | None) -> Link:
+        """A stream of the caller's own."""
+        link = self._open(role, remote, outbound=role is Role.INITIATOR, expected=expected)
+        link.given, link.scope = True, scope
+        return link
+
+    def lost(self, link: Link) -> None:
+        """The carrier broke."""
+        if not link.connection.ended:
+            link.connection.receive_data(b"", self.now)
+        link.broken = True
+        self._core.unsettle(link)
+
+    def wants_data(self, link: Link) -> bool:
+        """Whether the adapter should read."""
+        link.asked_to_read = link.connection.wants_data and not link.stalled
+        return link.asked_to_read
+
+    def data_to_send(self, link: Link) -> list[Buffer]:
+        """What there is to send."""
+        self._seeding.feed(link, self.now)
+        buffers = link.connection.data_to_send()
+        if not buffers:
+            link.transmitting = False
+        self._core.unsettle(link)
+        return buffers
+
+    def close(self) -> None:
+        """This peer stops."""
+        self._closing = True
+        for topic in self._core.swarms:
+            self.meeting.unwant(topic)
+        for link in self._core.links.values():
+            self._close(link, CloseCode.SHUTDOWN, "this peer stops")  # [CL-011]
+
+    def _close(self, link: Link, code: CloseCode, detail: str) -> None:
+        link.connection.send(CloseLink(code, detail))
+        self._core.unsettle(link)
+
+    def _open(
+        self,
+        role: Role,
+        remote: Endpoint | None,
+        *,
+        outbound: bool,
+        expected: bytes | None = None,
+        attempt: Attempt | None = None,
+    ) -> Link:
+        config = self._config
+        grease = config.grease if attempt is None or config.grease is not None else attempt.grease
+        settings = Config(
+            self._identity,
+            topics=self._core.catalogue,
+            taken=self._admission.taken,
+            banned=Banned(self.meeting, remote),
+            expected=expected,
+            suites=config.suites,
+            key_suite=None if attempt is None else attempt.suite,
+            psk=config.psk,
+            agent=config.agent,
+            record=self.meeting.record,
+            observed=None if remote is None else remote.to_address(),
+            extensions=config.extensions,
+            limits=config.limits,
+            timeouts=config.timeouts,
+            grease=grease,
+        )
+        connection = Connection(role, settings, now=self.now, random=self._core.random)
+        self._last_link += 1
+        link = Link(self._last_link, connection, outbound, remote, control_allowance(self.now), attempt)
+        self._core.links[link.id] = link
+        self._admission.opened(link)
+        self._core.unsettle(link)
+        return link
+
+    # --- coming to rest ---
+
+    def rest(self) -> None:
+        """Bring the node to rest: nothing is left to do before something comes in."""
+        core = self._core
+        while True:
+            while core.unsettled:
+                link = next(iter(core.unsettled))
+                del core.unsettled[link]
+                if link.id in core.links:
+                    self._settle(link)
+            while core.withdrawn:
+                self._joining.leave(core.withdrawn.pop(), self.now)
+            self._asking.wake()
+            self.meeting.tell()
+            self._downloads.write()
+            if not core.unsettled:
+                break
+        if not self._closing:
+            self.meeting.dial()
+
+    def _settle(self, link: Link) -> None:
+        connection = link.connection
+        if link.broken:
+            connection.data_to_send()
+        self._take_events(link)
+        if link.established:
+            self._joining.join(link, self.now)
+            self._asking.lose_interest(link, self.now)
+            self._asking.fill(link, self.now)
+            self._announcing.tell(link)
+            self.meeting.tell_link(link)
+            self._seeding.serve(link, self.now)
+        if link.broken and connection.has_output:
+            self._core.unsettle(link)
+        elif connection.has_output or (link.readings and link.readings[0].data is not None):
+            self._core.transmit(link)
+        if connection.finished and link.over and not link.stalled:
+            self._hang_up(link)
+            return
+        if not link.asked_to_read and connection.wants_data and not link.stalled:
+            link.asked_to_read = True
+            self._core.actions.append(ResumeReading(link.id))
+        self._set_alarm(link)
+
+    def _take_events(self, link: Link) -> None:
+        """Take what happened on a link, until too many of its blocks wait for the disk [FC-033]."""
+        connection = link.connection
+        link.stalled = link.unwritten > MAX_UNWRITTEN_BLOCKS
+        if not link.stalled:
+            connection.resume(self.now)
+        while not link.stalled and (event := connection.next_event()) is not None:
+            self._HANDLERS[type(event)](self, link, event)
+            link.stalled = link.unwritten > MAX_UNWRITTEN_BLOCKS
+        if link.stalled:
+            connection.pause(self.now)
+
+    def _hang_up(self, link: Link) -> None:
+        self._alarms.cancel(link)
+        self._admission.gone(link)
+        del self._core.links[link.id]
+        self._core.actions.append(HangUp(link.id))
+
+    # --- time ---
+
+    def _set_alarm(self, link: Link) -> None:
+        due = link.connection.next_timeout()
+        at = inf if due is None else due
+        if self.now < link.quiet_until < at:
+            at = link.quiet_until
+        if link.refused:
+            at = min(at, next(iter(link.refused.values())))
+        if link.waiting or link.sated:
+            short = max(JOIN_COST, INTEREST_COST) - link.control.tokens
+            if short > 0:
+                at = min(at, self.now + short / link.control.rate)
+        if link.established_at and not link.over and not self.meeting.keeps(link):
+            at = min(at, link.idle_since + self._config.useless_after)
+        # An alarm that comes early does no harm, and most of them are only put off.
+        if at < link.alarm_at:
+            link.alarm_at = at
+            self._alarms.set(link, at)
+
+    def on_time(self) -> None:
+        """Do what is due."""
+        for link in list(self._alarms.due(self.now)):
+            link.alarm_at = inf
+            link.connection.handle_timeout(self.now)
+            self._joining.rejoin(link, self.now)
+            useless = link.established and link.idle_since + self._config.useless_after <= self.now
+            if useless and not self.meeting.keeps(link):
+                self._close(link, CloseCode.NONE, "there is nothing to exchange")  # [CL-009]
+            self._core.unsettle(link)
+        for swarm in self._announcing.on_time(self.now):
+            self._asking.review_interest(swarm)
+        self._asking.on_time(self.now)
+        self._seeding.review(self.now)
+        self.meeting.on_time()
+
+    def next_timeout(self) -> float | None:
+        """When `on_time` is to be called."""
+        times = (
+            self._alarms.next(),
+            self._asking.next_timeout(),
+            self._announcing.next_timeout(),
+            self._seeding.next_timeout(),
+            self.meeting.next_timeout(),
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    # --- events: the handshake ---
+
+    def _next_ordinal(self) -> int:
+        self._ordinal += 1
+        return self._ordinal
+
+    def _on_offer(self, link: Link, event: ev.OfferReceived) -> None:
+        link.offered_at = self._next_ordinal()
+
+    def _on_identified(self, link: Link, event: ev.PeerIdentified) -> None:
+        link.identity = event.identity
+        self._admission.identified(link)
+        if link.connection.role is Role.RESPONDER:
+            self._admission.replace_older(link)
+
+    def _on_refused(self, link: Link, event: ev.Refused) -> None:
+        link.wanted_suite = event.suite
+
+    def _on_established(self, link: Link, event: ev.LinkEstablished) -> None:
+        link.agent = event.agent
+        link.established_at = self._next_ordinal()
+        link.idle_since = self.now
+        if self.meeting.refuses(link.identity, link.remote):
+            self._close(link, CloseCode.NOT_ALLOWED, "this peer is banned")  # since the handshake [TR-070]
+        self._admission.settle_duplicates(link)
+        if not link.established:
+            return
+        self._seeding.link_established(link)
+        link.announced = True
+        self._core.events.append(
+            PeerConnected(link.id, link.identity, link.remote, link.outbound, link.learned_from, link.agent)
+        )
+        self._joining.want(link, (*link.wanted, *self.meeting.established(link, event)))
+
+    def _on_closed(self, link: Link, event: ev.Closed) -> None:
+        link.over = True
+        self._admission.closed(link)
+        self._joining.link_over(link, self.now)
+        if link.announced:
+            self._seeding.link_over(link, self.now)
+            self._core.events.append(
+                PeerDisconnected(link.id, link.identity, event.code, event.reason, event.by_peer, event.truncated)
+            )
+        self.meeting.closed(link, event)
+        if event.code is CloseCode.DUPLICATE:
+            # What it was made for goes over the link that stays.
+            for other in self._admission.taken.get(link.connection.identity or b"", ()):
+                self._joining.want(other, link.wanted)
+
+    # --- events: topics and transfer ---
+
+    def _on_topic_opened(self, link: Link, event: ev.TopicOpened) -> None:
+        self._joining.opened(link, event, self.now)
+
+    def _on_topic_flags(self, link: Link, event: ev.TopicFlagsChanged) -> None:
+        swarm = link.topics.get(event.topic)
+        if swarm is not None:
+            swarm.links[link.id] = event.flags
+            self.meeting.topic_opened(link, event.topic, event.flags)
+            self._asking.manifest_offered(swarm, link)
+
+    def _on_topic_refused(self, link: Link, event: ev.TopicRefused) -> None:
+        self._joining.refused(link, event, self.now)
+
+    def _on_topic_closed(self, link: Link, event: ev.TopicClosed) -> None:
+        self._joining.closed(link, event, self.now)
+
+    def _on_object(self, link: Link, event: ev.ObjectLearned) -> None:
+        swarm = link.topics.get(event.topic)
+        if swarm is not None:
+            self._downloads.describe(swarm, event.info)
+
+    def _on_units(self, link: Link, event: ev.UnitsChanged) -> None:
+        swarm = link.topics.get(event.topic)
+        if swarm is not None:
+            self._asking.units_changed(swarm, link, event)
+
+    def _on_interest(self, link: Link, event: ev.InterestChanged) -> None:
+        if event.topic in link.topics:
+            self._seeding.interest_changed(link, event, self.now)
+
+    def _on_request(self, link: Link, event: ev.RequestReceived) -> None:
+        self._seeding.request_received(link, event, self.now)
+
+    def _on_cancelled(self, link: Link, event: ev.RequestCancelled) -> None:
+        self._seeding.cancelled(link, event.id, self.now)
+
+    def _on_withdrawn(self, link: Link, event: ev.RequestWithdrawn) -> None:
+        self._seeding.withdrawn(link, event.id, self.now)
+
+    def _on_block(self, link: Link, event: ev.BlockReceived) -> None:
+        if self._asking.forgive(link, self.now):
+            self._seeding.snubbed(link, on=False)
+        if self._downloads.block_received(link, event):
+            self._seeding.block_received(link, len(event.data), self.now)
+
+    def _on_request_ended(self, link: Link, event: ev.RequestEnded) -> None:
+        self._asking.request_ended(link, event, self.now)
+
+    def _on_timed_out(self, link: Link, event: ev.RequestsTimedOut) -> None:
+        if self._asking.timed_out(link, event):
+            self._seeding.snubbed(link, on=True)
+
+    def _on_peers(self, link: Link, event: ev.PeersReceived) -> None:
+        for identity in self.meeting.peers_received(link, event):
+            for other in self._admission.taken.get(identity, ()):
+                self._joining.want(other, (event.topic,))
+
+    def _on_peers_wanted(self, link: Link, event: ev.PeersWanted) -> None:
+        self.meeting.peers_wanted(link, event.topic, event.max)
+
+    def _ignore(self, link: Link, event: object) -> None:
+        """Nothing follows from it here."""
+
+    _HANDLERS: ClassVar[dict[type, Callable[[Links, Link, Any], None]]] = {
+        ev.OfferReceived: _on_offer,
+        ev.PeerIdentified: _on_identified,
+        ev.LinkEstablished: _on_established,
+        ev.Refused: _on_refused,
+        ev.TopicOpened: _on_topic_opened,
+        ev.TopicFlagsChanged: _on_topic_flags,
+        ev.TopicRefused: _on_topic_refused,
+        ev.TopicClosed: _on_topic_closed,
+        ev.ObjectLearned: _on_object,
+        ev.UnitsChanged: _on_units,
+        ev.InterestChanged: _on_interest,
+        ev.CreditReceived: _ignore,
+        ev.UnitsSuggested: _ignore,
+        ev.RequestReceived: _on_request,
+        ev.RequestCancelled: _on_cancelled,
+        ev.RequestWithdrawn: _on_withdrawn,
+        ev.BlockReceived: _on_block,
+        ev.RequestEnded: _on_request_ended,
+        ev.RequestsTimedOut: _on_timed_out,
+        ev.PeersReceived: _on_peers,
+        ev.PeersWanted: _on_peers_wanted,
+        ev.PongReceived: _ignore,
+        ev.ExtensionReceived: _ignore,
+        ev.Closed: _on_closed,
+    }
