@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import anyio
+import anyio.to_thread
+
 from p2pwire.content.merkle import ProofChecker, tree_height
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.storage.errors import storage_error
@@ -48,14 +51,17 @@ class Gate:
 
     def __init__(self) -> None:
         self._open = threading.Event()
-        self.waiting = threading.Event()
-        """A write has come to the gate."""
+        self._reached = threading.Event()
 
     def open(self) -> None:
         self._open.set()
 
+    async def reached(self) -> None:
+        """Wait until a write has come to the gate."""
+        await anyio.to_thread.run_sync(self._reached.wait, abandon_on_cancel=True)
+
     def __call__(self, blocks: int) -> None:
-        self.waiting.set()
+        self._reached.set()
         if not self._open.wait(PATIENCE):
             raise TimeoutError("nobody opened the gate")
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 
 from p2pwire.adapters.transfer import FetchCancelledError
 from p2pwire.content.merkle import BLOCK
 from p2pwire.content.uri import Uri
-from p2pwire.crypto.identity import Identity
 from p2pwire.node import events as happened
+from p2pwire.node.dialer import DialLimits
 from p2pwire.node.node import NodeConfig
 from p2pwire.storage.errors import StorageError, StorageErrorKind
 from p2pwire.storage.filesystem import FileSystemStorage
 from p2pwire.storage.memory import MemoryStorage, share_bytes
-from p2pwire.wire.registry import CloseCode
+from p2pwire.wire.registry import MAX_UNWRITTEN_BLOCKS, CloseCode
 from tests.adapters.blobs import some_bytes
+from tests.adapters.relay import relay
 from tests.adapters.storages import FullDisk, Gate, WatchedStorage, holding
 
 pytestmark = pytest.mark.anyio
@@ -190,30 +193,175 @@ async def closes(fetch: Any) -> None:
 
 
 async def test_a_link_that_is_cut_costs_no_block_that_was_verified(new_peer: Any) -> None:
-    """Bob vanishes in the middle, and comes back elsewhere."""
+    """The wire breaks in the middle of the content, without a word; Alice dials again."""
     size = 400 * BLOCK
     shared = share_bytes(some_bytes(size), "blob")
     target, gate = MemoryStorage(), Gate()
-    identity = Identity.from_seed(os.urandom(32))
+    storage = WatchedStorage(target, gate)
+    config = NodeConfig(dialling=DialLimits(reconnect_min=0.01))
     with anyio.fail_after(GUARD):
-        async with new_peer(storage=WatchedStorage(target, gate)) as alice:
+        async with new_peer() as bob, new_peer(storage=storage, config=config) as alice:
+            (at_bob,) = await bob.listen("127.0.0.1")
+            uri = await bob.share(shared)
+            async with relay(at_bob) as wire:
+                story = alice.events()
+                fetch = alice.fetch(Uri(uri.oid, name="blob"), peers=[wire.address])
+                try:
+                    await gate.reached()
+                    wire.cut()
+                    gone = await until(story, happened.PeerDisconnected)
+                finally:
+                    gate.open()
+                assert gone.truncated
+                done = await fetch
+                assert (await until(story, happened.PeerConnected)).identity == bob.identity.public
+    assert target.finished["blob"] == some_bytes(size)
+    assert dict(done.sources) == {bob.identity.public: size}  # each byte counts once
+
+
+async def test_a_slow_disk_stops_the_sender(new_peer: Any) -> None:
+    """Of what nobody writes, only so much is taken from the network as a link may leave unwritten."""
+    shared = share_bytes(some_bytes(1000 * BLOCK), "blob")
+    gate = Gate()
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob, new_peer(storage=WatchedStorage(MemoryStorage(), gate)) as alice:
+            await bob.listen("127.0.0.1")
+            fetch = alice.fetch(await bob.share(shared))
             try:
-                async with new_peer(identity) as bob:
-                    await bob.listen("127.0.0.1")
-                    uri = await bob.share(shared)
-                    story = alice.events()
-                    fetch = alice.fetch(uri)
-                    await anyio.to_thread.run_sync(gate.waiting.wait, abandon_on_cancel=True)
-                gone = await until(story, happened.PeerDisconnected)
-                assert gone.code is CloseCode.SHUTDOWN
+                await gate.reached()
+                while alice.peers()[0].bytes_received < MAX_UNWRITTEN_BLOCKS * BLOCK:
+                    await anyio.wait_all_tasks_blocked()
+                await settled(lambda: bob.peers()[0].bytes_sent)
+                # One record may be read to its end after the bound is reached.
+                assert alice.peers()[0].bytes_received <= (MAX_UNWRITTEN_BLOCKS + 4) * BLOCK
             finally:
                 gate.open()
-            (address,) = await alice.listen("127.0.0.1")
-            async with new_peer(identity) as bob:
-                await bob.share(shared)
-                # Bob comes to Alice this time.
-                again = bob.fetch(Uri(bytes(32)), MemoryStorage(), [address])
-                done = await fetch
-                again.cancel()
-    assert target.finished["blob"] == shared.read_blocks(0, 0, 400)
-    assert dict(done.sources) == {identity.public: size}
+            assert (await fetch).bytes == 1000 * BLOCK
+
+
+async def settled(look: Callable[[], object]) -> None:
+    """Wait until what one sees has stayed the same for a while."""
+    seen, same = look(), 0
+    while same < 20:
+        await anyio.wait_all_tasks_blocked()
+        now = look()
+        seen, same = now, same + 1 if now == seen else 0
+
+
+async def test_a_full_disk_ends_the_fetch_with_its_error_and_keeps_the_rest(new_peer: Any, tmp_path: Path) -> None:
+    shared = share_bytes(some_bytes(300 * BLOCK), "blob")
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob, new_peer() as alice:
+            await bob.listen("127.0.0.1")
+            uri = await bob.share(shared)
+            fetch = alice.fetch(uri, WatchedStorage(FileSystemStorage(tmp_path), FullDisk(100)))
+            with pytest.raises(StorageError) as caught:
+                await fetch
+            assert caught.value.kind is StorageErrorKind.NO_SPACE
+            with pytest.raises(StorageError):
+                async for _ in fetch:
+                    pass
+        assert not (tmp_path / "blob").exists()
+        async with new_peer() as bob, new_peer() as alice:
+            await bob.listen("127.0.0.1")
+            done = await alice.fetch(await bob.share(shared), tmp_path)
+    assert (tmp_path / "blob").read_bytes() == some_bytes(300 * BLOCK)
+    assert 0 < sum(done.sources.values()) < 300 * BLOCK
+
+
+async def test_a_dial_that_fails_is_told_and_harms_nothing(new_peer: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with anyio.fail_after(GUARD):
+        async with new_peer(storage=MemoryStorage()) as alice:
+            story = alice.events()
+            alice.fetch(Uri(bytes(32)), peers=[f"127.0.0.1:{port}", ("name.invalid", 4000)])
+            reasons = {(await until(story, happened.LinkFailed)).reason for _ in range(2)}
+            assert "Connection refused" in reasons
+            assert any(reason.startswith("name.invalid: ") for reason in reasons)
+
+
+async def test_a_peer_with_another_identity_than_the_uris_is_not_talked_to(new_peer: Any) -> None:
+    shared = share_bytes(b"hello", "blob")
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob, new_peer(storage=MemoryStorage()) as alice:
+            (at_bob,) = await bob.listen("127.0.0.1")
+            uri = await bob.share(shared)
+            story = alice.events()
+            fetch = alice.fetch(attrs.evolve(uri, identity=alice.identity.public[::-1]))
+            failed = await until(story, happened.LinkFailed)
+            assert failed.endpoint == at_bob
+            fetch.cancel()
+        async with new_peer() as bob, new_peer(storage=MemoryStorage()) as alice:
+            await bob.listen("127.0.0.1")
+            uri = await bob.share(shared)
+            assert (await alice.fetch(attrs.evolve(uri, identity=bob.identity.public))).bytes == 5
+
+
+@pytest.mark.parametrize("wrong", ["127.0.0.1", "::1:4000", "127.0.0.1:0", ("127.0.0.1", 65536), ":4000"])
+async def test_a_wrong_address_is_the_callers_mistake(new_peer: Any, wrong: Any) -> None:
+    async with new_peer(storage=MemoryStorage()) as alice:
+        with pytest.raises(ValueError, match="peer: "):
+            alice.fetch(Uri(bytes(32)), peers=[wrong])
+
+
+async def test_what_is_here_already_can_not_be_fetched(new_peer: Any) -> None:
+    async with new_peer() as alice:
+        uri = await alice.share(share_bytes(b"hello", "blob"))
+        with pytest.raises(ValueError, match="already"):
+            alice.fetch(uri, MemoryStorage())
+        with pytest.raises(ValueError, match="destination"):
+            alice.fetch(Uri(bytes(32)))
+        assert await alice.share(share_bytes(b"hello", "again")) == attrs.evolve(uri, name="again")
+        alice.forget(uri)
+        fetch = alice.fetch(uri, MemoryStorage())
+        assert fetch.progress.total is None
+
+
+async def test_one_port_serves_both_families(new_peer: Any, tmp_path: Path) -> None:
+    shared = share_bytes(some_bytes(100_000), "blob")
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob:
+            bound = await bob.listen()
+            assert [str(endpoint).rpartition(":")[0] for endpoint in bound] == ["0.0.0.0", "[::]"]
+            assert bound[0].port == bound[1].port
+            uri = await bob.share(shared)
+            assert uri.peers
+            assert all(peer.port == bound[0].port and peer.host not in ("0.0.0.0", "::") for peer in uri.peers)
+            for host in ("127.0.0.1", "[::1]", "localhost"):
+                async with new_peer(storage=MemoryStorage()) as alice:
+                    done = await alice.fetch(Uri(uri.oid, name="blob"), peers=[f"{host}:{bound[0].port}"])
+                    assert done.bytes == 100_000
+
+
+async def test_a_port_that_is_taken_is_an_error(new_peer: Any) -> None:
+    async with new_peer() as bob, new_peer() as alice:
+        (at_bob,) = await bob.listen("127.0.0.1")
+        with pytest.raises(OSError, match="in use"):
+            await alice.listen("127.0.0.1", at_bob.port)
+
+
+async def test_a_peer_that_leaves_says_so_and_its_story_ends(new_peer: Any) -> None:
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob, new_peer(storage=MemoryStorage()) as alice:
+            await bob.listen("127.0.0.1")
+            told, own = bob.events(), alice.events()
+            fetch = alice.fetch(await bob.share(share_bytes(b"hello")), MemoryStorage())
+            waiting = alice.fetch(Uri(bytes(32)))
+            await fetch
+            await alice.aclose()
+            gone = await until(told, happened.PeerDisconnected)
+            assert (gone.code, gone.by_peer, gone.truncated) == (CloseCode.SHUTDOWN, True, False)
+            with pytest.raises(FetchCancelledError):
+                await waiting
+            assert [type(event) async for event in own][-1] is happened.PeerDisconnected
+
+
+async def test_nothing_is_left_behind(new_peer: Any) -> None:
+    threads = set(threading.enumerate())
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob, new_peer() as alice:
+            await bob.listen("127.0.0.1")
+            await alice.fetch(await bob.share(share_bytes(some_bytes(100_000), "blob")), MemoryStorage())
+    left = [thread for thread in set(threading.enumerate()) - threads if "p2pwire" in thread.name]
+    assert left == []
