@@ -91,7 +91,9 @@ class Survey:
     def of(cls, path: str | os.PathLike[str]) -> Survey:
         """Walk a folder, or look at a file. Raises StorageError."""
         with reported("read", path):
-            place = Path(path).resolve(strict=True)
+            place = Path(path)
+            if place.is_symlink():
+                place = place.resolve(strict=True)
             found = place.stat()
             if not stat.S_ISDIR(found.st_mode):
                 if not stat.S_ISREG(found.st_mode):
@@ -176,7 +178,7 @@ class Survey:
         stamps = array("q", [file.stamp for file in hashed])
         files = ObjectFiles(info, manifest, self.directory, self.place, self.name, stamps=stamps)
         known = {file: tree for file, tree in trees.items() if tree is not None and tree.height}
-        return SharedFiles(files, _sayable(self.place.name), self.skipped, known)
+        return SharedFiles(files, _sayable(Path(os.path.abspath(self.place)).name), self.skipped, known)
 
     def _hash(self, entry: Entry, hasher: BlockHasher, meter: _Meter) -> _Hashed:
         if entry.type == EntryType.EMPTY_DIRECTORY:
