@@ -22,11 +22,13 @@ class HelloFacts:
 
 
 def hello_parameters(config: Config, grease: Grease | None) -> tuple[msg.HelloParameter, ...]:
-    """This side's parameters, ascending."""
+    """This side's parameters, ascending [FR-020]. Raises `ValueError` for what can not be said."""
     values: dict[int, bytes] = {}
     if config.agent:
         values[HelloTag.AGENT] = config.agent.encode()
     if config.record is not None:
+        if _record_of(config.identity.public, config.record) is None:
+            raise ValueError(f"record: {len(config.record)} bytes, must be a peer record of the own identity")
         values[HelloTag.OWN_RECORD] = config.record
     if config.observed is not None:
         values[HelloTag.OBSERVED_ADDRESS] = config.observed.encode()
