@@ -49,19 +49,19 @@ def on_terminal(columns: int, *arguments: str, env: Mapping[str, str] | None = N
     return process.wait(), said.decode()
 
 
-@pytest.mark.parametrize("columns", [80, 40])
-def test_a_bar_and_a_story_fit(columns: int) -> None:
+def test_a_bar_and_a_story_fit() -> None:
+    columns = 60
     code, said = on_terminal(columns, "demo", "--size", "1MiB")
     assert code == 0
     assert "\x1b[?25h" in said  # the cursor is back
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", ESCAPE.sub("", said))]
     assert max(map(len, lines)) <= columns
-    assert any(line.startswith("Alice ") and "1.0/1.0" in line for line in lines) or columns < 80
+    assert any(re.match("Alice .*100% 1.0/1.0 MiB, Bob 512.0 KiB", line) for line in lines)
     assert "6. All 1048576 bytes" in " ".join(lines)
 
 
 def test_no_colour_is_honoured(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(bytes(50_000_000))
+    (tmp_path / "file").write_bytes(b"x")
     coloured = on_terminal(80, "id", str(tmp_path / "file"))[1]
     plain = on_terminal(80, "id", str(tmp_path / "file"), env={"NO_COLOR": "1"})[1]
     assert re.search(r"\x1b\[[0-9;]*3[0-9]m|\x1b\[[0-9;]*9[0-9]m", coloured)

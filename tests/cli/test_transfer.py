@@ -93,7 +93,7 @@ def test_what_is_shared_arrives(kind: str, request: pytest.FixtureRequest, tmp_p
         assert uri.name == origin.name
         assert uri.length == Uri.parse(run("id", "--json", origin).events[0]["uri"]).length
         assert [str(peer) for peer in uri.peers] == [listening["address"]]
-        got = call("get", listening["uri"], "-o", tmp_path / "new" / "copy", "--json", "--no-listen")
+        got = run("get", listening["uri"], "-o", tmp_path / "new" / "copy", "--json", "--no-listen")
         assert (got.code, got.err) == (0, "")
         assert all(event.keys() == KEYS[event["event"]] for event in got.events)
         events = {event["event"]: event for event in got.events}
@@ -128,8 +128,8 @@ def test_what_is_shared_arrives(kind: str, request: pytest.FixtureRequest, tmp_p
 def test_people_in_a_pipe_get_plain_lines(file: Path, tmp_path: Path) -> None:
     with shared(file) as (_, listening):
         got = call("get", listening["uri"], "-o", tmp_path / "a", env={"FORCE_COLOR": "1"})
-        quiet = call("get", "-q", listening["uri"], "-o", tmp_path / "b")
-        verbose = call("get", "-v", listening["uri"], "-o", tmp_path / "c")
+        quiet = run("get", "-q", listening["uri"], "-o", tmp_path / "b")
+        verbose = run("get", "-v", listening["uri"], "-o", tmp_path / "c")
     assert (got.code, quiet.code, verbose.code) == (0, 0, 0)
     lines = got.out.splitlines()
     assert lines[0] == f"met {listening['id'][:8]} at {listening['address']}"
@@ -145,7 +145,7 @@ def test_several_paths_have_a_uri_each(file: Path, folder: Path, tmp_path: Path)
         assert process.popen.stdout is not None
         uris = [process.popen.stdout.readline().strip() for _ in range(2)]
         for uri in uris:
-            assert call("get", uri, "-o", tmp_path / "copy", "-q").code == 0
+            assert run("get", uri, "-o", tmp_path / "copy", "-q").code == 0
         assert process.interrupt(signal.SIGTERM).code == 130
     assert sorted(os.listdir(tmp_path / "copy")) == ["film.raw", "holiday"]
 
@@ -153,7 +153,7 @@ def test_several_paths_have_a_uri_each(file: Path, folder: Path, tmp_path: Path)
 def test_without_a_name_the_id_is_the_name(file: Path, tmp_path: Path) -> None:
     with shared(file) as (_, listening):
         bare = listening["uri"].partition("?")[0]
-        assert call("get", bare, "-o", tmp_path, "--peer", listening["address"], "-q").code == 0
+        assert run("get", bare, "-o", tmp_path, "--peer", listening["address"], "-q").code == 0
     assert (tmp_path / bare.removeprefix("p2pwire:")[:16]).read_bytes() == file.read_bytes()
 
 
@@ -164,13 +164,13 @@ def test_a_getter_shares_on(file: Path, tmp_path: Path) -> None:
         again = second.wait_for("listening")
         second.wait_for("complete")
         assert first.interrupt().code == 130
-        got = call("get", again["uri"], "-o", tmp_path / "c", "--json")
+        got = run("get", again["uri"], "-o", tmp_path / "c", "--json")
         assert got.events[-1]["sources"] == {again["id"]: SIZE}
         assert second.interrupt().code == 130
         # What is complete needs no peer to be shared on.
         third = stack.enter_context(Process("get", listening["uri"], *options))
         again = third.wait_for("listening")
-        got = call("get", again["uri"], "-o", tmp_path / "d", "--json")
+        got = run("get", again["uri"], "-o", tmp_path / "d", "--json")
         assert got.events[-1]["sources"] == {again["id"]: SIZE}
 
 
@@ -191,16 +191,16 @@ def test_a_lasting_identity_and_a_private_network(file: Path, tmp_path: Path) ->
     secret = ("--network-secret", tmp_path / "secret")
     with shared(file, "--identity", tmp_path / "bob", *secret) as (_, listening):
         assert listening["id"] == identity
-        stranger = call("get", listening["uri"], "-o", tmp_path / "a", "--timeout", "0.5", "--json")
+        stranger = run("get", listening["uri"], "-o", tmp_path / "a", "--timeout", "0.5", "--json")
         assert (stranger.code, stranger.events[-1]["code"]) == (1, "timeout")
         named = f"{listening['uri']}&id={identity}"
-        assert call("get", named, "-o", tmp_path / "b", "-q", *secret).code == 0
+        assert run("get", named, "-o", tmp_path / "b", "-q", *secret).code == 0
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 def test_hosts_are_listened_on(host: str, file: Path, tmp_path: Path) -> None:
     if host == "[::1]" and not has_ipv6():
-        result = call("share", file, "--listen", "[::1]:0")
+        result = run("share", file, "--listen", "[::1]:0")
         assert (result.code, result.out) == (1, "")
         assert result.sentence.startswith("p2pwire: cannot listen at [::1]:0: ")
         return
@@ -209,7 +209,7 @@ def test_hosts_are_listened_on(host: str, file: Path, tmp_path: Path) -> None:
         assert address.rpartition(":")[0] in ("127.0.0.1", "[::1]")
         bare = run("id", "--json", file).events[0]["uri"]
         peer = f"{host}:{address.rpartition(':')[2]}"
-        assert call("get", bare, "-o", tmp_path / "copy", "--peer", peer, "-q").code == 0
+        assert run("get", bare, "-o", tmp_path / "copy", "--peer", peer, "-q").code == 0
 
 
 def has_ipv6() -> bool:
@@ -238,7 +238,7 @@ def test_a_get_goes_on_where_it_was(number: signal.Signals, folder: Path, tmp_pa
         assert [name[: len(AREA_PREFIX)] for name in os.listdir(tmp_path / "alice")] == [AREA_PREFIX]
         other = stack.enter_context(Process(*charlie, stdin=subprocess.PIPE))
         where = other.wait_for("listening")
-        got = call(*command, "--peer", where["address"])
+        got = run(*command, "--peer", where["address"])
         assert got.code == 0
         assert got.events[-1]["sources"] == {where["id"]: SIZE - half}
         assert got.events[-1]["bytes"] == SIZE
@@ -294,7 +294,7 @@ def test_who_does_not_answer_is_named(file: Path, tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         peer = f"127.0.0.1:{closed.getsockname()[1]}"
-        got = call("get", uri, "-o", tmp_path / "copy", "--peer", peer, "--timeout", "0.5", "--json")
+        got = run("get", uri, "-o", tmp_path / "copy", "--peer", peer, "--timeout", "0.5", "--json")
     assert (got.code, got.events[-1]["code"]) == (1, "timeout")
     notice, sentence = got.err.splitlines()
     assert notice == f"p2pwire: cannot reach {peer}: Connection refused; trying again"
@@ -312,13 +312,13 @@ def test_a_full_disk_is_one_sentence_and_no_loss(file: Path, tmp_path: Path) -> 
         assert (full.code, full.events[-1]["code"]) == (1, "no-space")
         assert "cannot write" in full.sentence
         assert not (tmp_path / "copy" / "film.raw").exists()
-        assert call(*command).code == 0
+        assert run(*command).code == 0
     assert (tmp_path / "copy" / "film.raw").read_bytes() == file.read_bytes()
 
 
 def test_a_port_that_is_taken_is_one_sentence(file: Path) -> None:
     with shared(file) as (_, listening):
-        result = call("share", file, "--listen", listening["address"])
+        result = run("share", file, "--listen", listening["address"])
     assert (result.code, result.out) == (1, "")
     assert result.sentence == f"p2pwire: cannot listen at {listening['address']}: Address already in use"
 
@@ -336,7 +336,7 @@ def change_a_byte(file: Path, at: int, *, secretly: bool) -> None:
 def test_a_file_that_changes_is_shared_no_longer(file: Path, tmp_path: Path) -> None:
     with shared(file) as (process, listening):
         change_a_byte(file, SIZE // 2, secretly=False)
-        got = call("get", listening["uri"], "-o", tmp_path / "copy", "--json", "--timeout", "0.5")
+        got = run("get", listening["uri"], "-o", tmp_path / "copy", "--json", "--timeout", "0.5")
         assert (got.code, got.events[-1]["code"]) == (1, "timeout")
         told = process.wait_for("error")
     assert told["code"] == "changed"
@@ -349,7 +349,7 @@ def test_a_rotten_byte_is_never_taken(file: Path, tmp_path: Path) -> None:
     with shared(file) as (_, rotten):
         change_a_byte(file, SIZE // 2, secretly=True)
         command = ("get", rotten["uri"], "-o", tmp_path / "copy", "--json")
-        alone = call(*command, "--timeout", "0.5")
+        alone = run(*command, "--timeout", "0.5")
         assert (alone.code, alone.events[-1]["code"]) == (1, "timeout")
         assert f"peer {rotten['id'][:8]} is banned" in alone.err
         assert not (tmp_path / "copy" / "film.raw").exists()
@@ -357,7 +357,7 @@ def test_a_rotten_byte_is_never_taken(file: Path, tmp_path: Path) -> None:
         good.parent.mkdir()
         good.write_bytes(sound)
         with shared(good) as (_, listening):
-            both = call(*command, "--peer", listening["address"])
+            both = run(*command, "--peer", listening["address"])
         assert both.code == 0
         assert both.events[-1]["sources"][listening["id"]] > 0
     assert (tmp_path / "copy" / "film.raw").read_bytes() == sound

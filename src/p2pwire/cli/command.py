@@ -7,11 +7,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
 import click
 
+from p2pwire import __version__
 from p2pwire.cli import INTERRUPTED
 from p2pwire.cli.errors import CommandError, failure_of
 from p2pwire.cli.output import write_event
@@ -112,7 +112,7 @@ def _mistake(error: Exception, verbose: bool) -> CommandError:
 @click.group(
     name="p2pwire", cls=Program, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(version("p2pwire"), "--version", prog_name="p2pwire", message="%(prog)s %(version)s")
+@click.version_option(__version__, "--version", prog_name="p2pwire", message="%(prog)s %(version)s")
 @click.option("--json", "as_json", is_flag=True, help="The same as --json after the command.")
 def p2pwire(as_json: bool) -> None:
     """Share files and folders between peers, verified to the byte.

@@ -6,7 +6,6 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import wraps
-from importlib.metadata import version
 from typing import Final
 
 import anyio
@@ -15,6 +14,7 @@ import anyio.to_thread
 import attrs
 import click
 
+from p2pwire import __version__
 from p2pwire.adapters.anyio import Peer
 from p2pwire.cli.arguments import HostPort, listen_address, peer_address
 from p2pwire.cli.errors import CommandError
@@ -44,7 +44,7 @@ from p2pwire.storage.interface import Progress, Shared
 from p2pwire.storage.scan import scan
 from p2pwire.wire.registry import ObjectKind
 
-AGENT: Final = f"p2pwire-python/{version('p2pwire')}"
+AGENT: Final = f"p2pwire-python/{__version__}"
 
 
 @attrs.frozen
