@@ -41,7 +41,7 @@ def small_disk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
     filler = directory / "filler"
     if request.param == "real" and mounted(directory, "size=2m"):
         yield SmallDisk(directory, lambda: filler.write_bytes(bytes(1_500_000)), filler.unlink)
-        subprocess.run(["umount", directory], check=True)
+        subprocess.run(["umount", str(directory)], check=True)
         return
     room = [2 << 20]
     real = os.pwrite
@@ -62,7 +62,7 @@ def mounted(directory: Path, option: str) -> bool:
     """Whether a file system in memory could be mounted there."""
     if shutil.which("mount") is None:
         return False
-    command = ["mount", "-t", "tmpfs", "-o", option, "none", directory]
+    command = ["mount", "-t", "tmpfs", "-o", option, "none", str(directory)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

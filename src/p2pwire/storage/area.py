@@ -138,7 +138,7 @@ class Area:
 
     def publish(self, name: str) -> None:
         """Move the content to its final name, which must be free: StorageError (EXISTS) otherwise."""
-        final, place = os.fsencode(name), self.place.parent / name
+        final, place = name.encode(), self.place.parent / name
         with reported("create", place):
             content = self.directory.stat(CONTENT)
             if content is not None and stat.S_ISREG(content.st_mode):

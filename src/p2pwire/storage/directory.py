@@ -9,6 +9,7 @@ Paths are `bytes` relative to the directory, components divided by b"/": what th
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -63,13 +64,14 @@ class Directory:
         return Directory(os.dup(self.fd))
 
     def open_file(self, path: bytes, flags: int, mode: int = 0o666) -> int:
-        """A descriptor of the regular file at `path`; OSError (ELOOP) for a link, StorageError for another thing."""
+        """A descriptor of the regular file at `path`; OSError for anything else: ELOOP, EISDIR or ENXIO."""
         with self._parent(path) as (parent, name):
             fd = os.open(name, flags | _FILE, mode, dir_fd=parent)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
             os.close(fd)
-            place = shown(path)
-            raise StorageError(StorageErrorKind.OUTSIDE, place, f"cannot open {place}: it is not a regular file")
+            code = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO
+            raise OSError(code, os.strerror(code))
         return fd
 
     def make_directory(self, path: bytes, mode: int = 0o777) -> None:

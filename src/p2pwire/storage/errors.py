@@ -71,6 +71,7 @@ _REASONS: Final[dict[int, tuple[StorageErrorKind, str]]] = {
     errno.ELOOP: (StorageErrorKind.OUTSIDE, "a symbolic link stands there, and links are never followed"),
     errno.ENOTDIR: (StorageErrorKind.OUTSIDE, "a file or a link stands where a directory belongs"),
     errno.EISDIR: (StorageErrorKind.OUTSIDE, "a directory stands where a file belongs"),
+    errno.ENXIO: (StorageErrorKind.OUTSIDE, "it is not a regular file"),
     errno.ENAMETOOLONG: (StorageErrorKind.NAME, "the file system holds no name of this length"),
     errno.EILSEQ: (StorageErrorKind.NAME, "the file system does not take this name"),
 }

@@ -104,7 +104,7 @@ class FileSystemDownload:
     @property
     def place(self) -> Path:
         """Where the object is going to be."""
-        return self._storage.directory / self.name
+        return self._storage.directory / os.fsdecode(self.name.encode())  # UTF-8 on the disk, whatever the locale
 
     # --- Opening ---
 
@@ -132,7 +132,7 @@ class FileSystemDownload:
     def _take_finished(self, progress: Progress | None) -> bool:
         """Whether the object is there under its name; raises StorageError (EXISTS) if something else is."""
         with reported("examine", self.place):
-            found = self._destination.stat(os.fsencode(self.name))
+            found = self._destination.stat(self.name.encode())
         if found is None:
             return False
         blob = self.info.kind == ObjectKind.BLOB

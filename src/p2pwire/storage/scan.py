@@ -81,8 +81,10 @@ class Survey:
     directory: Directory
     """The folder, or the directory of a single file."""
     place: Path
+    called: str
+    """The name of the file or folder, as the user gave it."""
     name: bytes
-    """A single file's name; empty for a folder."""
+    """A single file's name on the disk; empty for a folder."""
     entries: list[Entry]
     """With lengths as they were, and without roots."""
     skipped: list[Skipped]
@@ -91,9 +93,10 @@ class Survey:
     def of(cls, path: str | os.PathLike[str]) -> Survey:
         """Walk a folder, or look at a file. Raises StorageError."""
         with reported("read", path):
+            called = Path(os.path.abspath(path)).name
             place = Path(path)
             if place.is_symlink():
-                place = place.resolve(strict=True)
+                place = Path(os.path.realpath(place, strict=True))
             found = place.stat()
             if not stat.S_ISDIR(found.st_mode):
                 if not stat.S_ISREG(found.st_mode):
@@ -101,9 +104,9 @@ class Survey:
                         StorageErrorKind.UNSUITABLE, shown(path), f"{shown(path)} is neither a file nor a directory"
                     )
                 entry = Entry(EntryType.FILE, "", found.st_size)
-                return cls(Directory.open(place.parent), place, os.fsencode(place.name), [entry], [])
+                return cls(Directory.open(place.parent), place, called, os.fsencode(place.name), [entry], [])
             directory = Directory.open(place)
-        survey = cls(directory, place, b"", [], [])
+        survey = cls(directory, place, called, b"", [], [])
         try:
             survey._walk(directory.fd, "")
             survey._check()
@@ -178,7 +181,7 @@ class Survey:
         stamps = array("q", [file.stamp for file in hashed])
         files = ObjectFiles(info, manifest, self.directory, self.place, self.name, stamps=stamps)
         known = {file: tree for file, tree in trees.items() if tree is not None and tree.height}
-        return SharedFiles(files, _sayable(Path(os.path.abspath(self.place)).name), self.skipped, known)
+        return SharedFiles(files, _sayable(self.called), self.skipped, known)
 
     def _hash(self, entry: Entry, hasher: BlockHasher, meter: _Meter) -> _Hashed:
         if entry.type == EntryType.EMPTY_DIRECTORY:
