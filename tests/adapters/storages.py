@@ -28,7 +28,7 @@ class WatchedStorage:
         self._before_write = before_write
 
     def open_download(self, info: ObjectInfo, name: str, progress: Progress | None = None) -> Download:
-        return WatchedDownload(self._inner.open_download(info, name, progress), self._before_write)  # type: ignore[return-value]
+        return WatchedDownload(self._inner.open_download(info, name, progress), self._before_write)
 
 
 class WatchedDownload:

@@ -101,7 +101,7 @@ async def _connected(listener: Listener[ByteStream], connect_to: Callable[[], ob
 
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, handle)
-        async with await connect_to() as stream:  # type: ignore[misc, attr-defined]
+        async with await connect_to() as stream:  # type: ignore[misc]
             await here.wait()
             async with accepted[0]:
                 yield stream, accepted[0]

@@ -14,6 +14,10 @@ Sources: TypeAlias = Mapping[bytes, int]
 """identity -> content bytes that came from it."""
 
 
+class PeerClosedError(Exception):
+    """The peer has left: it does nothing any more."""
+
+
 class FetchCancelledError(Exception):
     """The fetch was given up before its end; what was verified is kept, and another fetch goes on from there."""
 

@@ -94,15 +94,17 @@ class Flow:
         self._traffic.receive_data(self._buffer[:size])
 
     def _write(self) -> None:
-        if not self._outgoing and not self._hung_up:
-            buffers = self._traffic.data_to_send()
-            if buffers:
-                self.stir()
-            if not self._broken:
-                self._outgoing.add(buffers)
+        """Write what was left; when that is done, the next that the traffic has; when there is none, the end."""
+        buffers = [] if self._outgoing or self._hung_up else self._traffic.data_to_send()
+        if not self._broken:
+            self._outgoing.add(buffers)
         try:
-            self._outgoing.write(self._socket)
-            if not self._outgoing and not self._said_all and self._traffic.output_ended():
+            if self._outgoing:
+                self._outgoing.write(self._socket)
+                self.stir()
+            elif buffers:
+                self.stir()
+            elif not self._said_all and self._traffic.output_ended():
                 self._say_all()
         except _NOT_NOW:
             return
@@ -110,6 +112,7 @@ class Flow:
             # The other side's last words may still be read; what would be said goes nowhere.
             self._broken = True
             self._outgoing = Outgoing()
+            self.stir()
 
     def _say_all(self) -> None:
         self._said_all = True

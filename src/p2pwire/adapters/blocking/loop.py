@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from time import monotonic
 from typing import Final, TypeAlias, TypeVar
 
+from p2pwire.adapters.transfer import PeerClosedError
 from p2pwire.node.alarms import Alarms
 
 _Result = TypeVar("_Result")
@@ -20,10 +21,6 @@ OnReady: TypeAlias = Callable[[int], None]
 
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
-
-
-class LoopEndedError(RuntimeError):
-    """The thread has ended: the peer or link is closed, or failed."""
 
 
 class Loop:
@@ -65,7 +62,7 @@ class Loop:
             self._bell.send(b"\0")
 
     def call(self, function: Callable[[], _Result]) -> _Result:
-        """Run a function in the thread and wait for its result. Raises what it raises, and LoopEndedError."""
+        """Run a function in the thread and wait for its result. Raises what it raises, and PeerClosedError."""
         future: Future[_Result] = Future()
 
         def run() -> None:
@@ -74,7 +71,7 @@ class Loop:
             except Exception as error:
                 future.set_exception(error)
 
-        self.post(run, lambda: future.set_exception(LoopEndedError("this is closed")))
+        self.post(run, lambda: future.set_exception(PeerClosedError("the peer is closed")))
         return future.result()
 
     def join(self) -> None:
