@@ -88,14 +88,19 @@ def receive(directory: Path, seed: int, fatal: int) -> None:
 
 
 def serve() -> None:
+    ended = 0
     for line in sys.stdin:
+        if ended:
+            os.waitpid(ended, 0)
         directory, seed, fatal = line.split()
         child = os.fork()
         if not child:
             receive(Path(directory), int(seed), int(fatal))
             os._exit(0)
-        _, status = os.waitpid(child, 0)
-        say("end", status)
+        end = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        assert end is not None
+        say("end", end.si_status if end.si_code == os.CLD_EXITED else -end.si_status)
+        ended = child  # whose pid stays its own, for those who still want to kill it, until the next line comes
 
 
 if __name__ == "__main__":

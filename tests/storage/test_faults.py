@@ -205,13 +205,13 @@ def test_no_name_steers_a_terminal(path: str | bytes, text: str) -> None:
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("call", ["mkdir", "open", "rename", "link", "fsync", "pwritev", "unlink", "rmdir"])
 def test_whatever_fails_can_be_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+    quick_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int
 ) -> None:
     """Each single call fails in one attempt; the next one succeeds."""
     calls, errors = 0, []
     for content in (blob(3), FOLDER):
         for turn in range(1000):
-            storage = FileSystemStorage(tmp_path / f"{content.info.kind} {turn}")
+            storage = FileSystemStorage(quick_path / f"{content.info.kind} {turn}")
             fallible = FailsOnce(getattr(os, call), turn, code)
             with monkeypatch.context() as patch:
                 patch.setattr(os, call, fallible)
