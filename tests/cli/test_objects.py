@@ -140,7 +140,7 @@ def test_verify_says_what_differs(hello: Path, folder: Path) -> None:
     hello.write_bytes(b"jello")
     result = run("verify", hello, uri)
     assert result.code == 1
-    assert result.sentence.startswith(f"p2pwire: {hello} is not what the URI names: its own id is p2pwire:")
+    assert result.sentence.startswith(f"p2pwire: {hello} is not what the URI names: it has other content; its own")
     hello.write_bytes(b"hello!")
     assert "it has 6 bytes instead of 5" in run("verify", hello, uri).sentence
     assert "mismatch" in run("verify", "--json", hello, uri).out

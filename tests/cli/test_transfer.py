@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -264,6 +265,28 @@ def test_what_is_here_needs_nobody(folder: Path, tmp_path: Path) -> None:
     (complete,) = got.events
     assert complete["path"] == str(folder)
     assert complete["sources"] == {}
+
+
+def test_verify_asks_which_files_differ(folder: Path, tmp_path: Path) -> None:
+    with shared(folder) as (_, listening):
+        copy = tmp_path / "copy"
+        shutil.copytree(folder, copy)
+        assert run("verify", copy, listening["uri"]).code == 0
+        change_a_byte(copy / "film.raw", 0, secretly=True)
+        (copy / "hello.sh").unlink()
+        (copy / "more").touch()
+        told = run("verify", copy, listening["uri"], "--json")
+        bare = listening["uri"].partition("?")[0]
+        asked = run("verify", copy, bare, "--peer", listening["address"])
+        alone = run("verify", copy, bare)
+    differences = [event for event in told.events if event["event"] == "difference"]
+    assert [event["path"] for event in differences] == ["film.raw", "hello.sh", "more"]
+    assert all(event.keys() == {"event", "path", "text"} for event in differences)
+    assert (told.code, told.events[-1]["code"]) == (1, "mismatch")
+    assert asked.out.splitlines()[:3] == [event["text"] for event in differences]
+    assert f"{differences[0]['text']}, and 2 more differences; its own id is p2pwire:" in asked.sentence
+    assert (alone.code, alone.out) == (1, "")
+    assert "it has other content" in alone.sentence
 
 
 # --- What goes wrong ---

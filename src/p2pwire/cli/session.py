@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import wraps
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -43,6 +43,8 @@ from p2pwire.storage.identity_file import load_identity, load_network_secret
 from p2pwire.storage.interface import Progress, Shared
 from p2pwire.storage.scan import scan
 from p2pwire.wire.registry import ObjectKind
+
+T = TypeVar("T")
 
 AGENT: Final = f"p2pwire-python/{__version__}"
 
@@ -209,16 +211,18 @@ def _name(identity: bytes) -> str:
     return short_id(peer_id_text(identity))
 
 
-def run_until_signal(work: Callable[[], Awaitable[None]]) -> None:
-    """Run a task to its end. Ctrl-C and SIGTERM cancel it, so that it leaves in order; then raises click.Abort.
+def run_until_signal(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a task to its end; what it returns.
 
-    After the first signal a second one ends the process at once.
+    Ctrl-C and SIGTERM cancel it, so that it leaves in order; then raises click.Abort. A second one ends the process.
     """
-    anyio.run(_run, work)
+    (result,) = anyio.run(_run, work)
+    return result
 
 
-async def _run(work: Callable[[], Awaitable[None]]) -> None:
+async def _run(work: Callable[[], Awaitable[T]]) -> list[T]:
     interrupted = False
+    results = []
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
 
@@ -232,7 +236,7 @@ async def _run(work: Callable[[], Awaitable[None]]) -> None:
 
         group.start_soon(watch)
         try:
-            await work()
+            results.append(await work())
         except Exception as error:
             # Raised after the group, which would wrap it.
             failure = error
@@ -241,3 +245,4 @@ async def _run(work: Callable[[], Awaitable[None]]) -> None:
         raise click.Abort
     if failure is not None:
         raise failure
+    return results
