@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -89,7 +89,9 @@ async def memory_pair(messages: int = 1) -> AsyncIterator[StreamPair]:
 
 
 @asynccontextmanager
-async def _connected(listener: Listener[ByteStream], connect_to: Callable[[], object]) -> AsyncIterator[StreamPair]:
+async def _connected(
+    listener: Listener[ByteStream], connect_to: Callable[[], Awaitable[ByteStream]]
+) -> AsyncIterator[StreamPair]:
     """What one accepted connection and its other end are."""
     accepted: list[ByteStream] = []
     done, here = anyio.Event(), anyio.Event()
@@ -101,7 +103,7 @@ async def _connected(listener: Listener[ByteStream], connect_to: Callable[[], ob
 
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, handle)
-        async with await connect_to() as stream:  # type: ignore[misc]
+        async with await connect_to() as stream:
             await here.wait()
             async with accepted[0]:
                 yield stream, accepted[0]

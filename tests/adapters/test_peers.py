@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +15,7 @@ import anyio
 import attrs
 import pytest
 
+from p2pwire.adapters.anyio import Peer
 from p2pwire.adapters.transfer import FetchCancelledError
 from p2pwire.content.merkle import BLOCK
 from p2pwire.content.uri import Uri
@@ -355,6 +359,67 @@ async def test_a_peer_that_leaves_says_so_and_its_story_ends(new_peer: Any) -> N
             with pytest.raises(FetchCancelledError):
                 await waiting
             assert [type(event) async for event in own][-1] is happened.PeerDisconnected
+
+
+PROGRAMS = {
+    "anyio": """
+import anyio, sys
+from p2pwire.adapters.anyio import Peer
+from p2pwire.storage.memory import MemoryStorage
+async def main():
+    async with Peer(storage=MemoryStorage()) as peer:
+        print(await peer.fetch(sys.argv[1]), flush=True)
+        await anyio.sleep_forever()
+anyio.run(main, backend=sys.argv[2])
+""",
+    "blocking": """
+import sys, threading
+from p2pwire.adapters.blocking import Peer
+from p2pwire.storage.memory import MemoryStorage
+with Peer(storage=MemoryStorage()) as peer:
+    print(peer.fetch(sys.argv[1]).wait(), flush=True)
+    threading.Event().wait()
+""",
+}
+
+
+async def test_a_program_that_is_interrupted_leaves_in_order(new_peer: Any, adapter: str) -> None:
+    program = PROGRAMS.get(adapter, PROGRAMS["anyio"])
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob:
+            await bob.listen("127.0.0.1")
+            uri = await bob.share(share_bytes(b"hello", "blob"))
+            told = bob.events()
+            command = [sys.executable, "-c", program, str(uri), adapter]
+            async with await anyio.open_process(command, stderr=subprocess.DEVNULL) as alice:
+                assert alice.stdout is not None
+                assert await alice.stdout.receive()
+                alice.send_signal(signal.SIGINT)
+                gone = await until(told, happened.PeerDisconnected)
+                assert (gone.code, gone.truncated) == (CloseCode.SHUTDOWN, False)
+                await alice.wait()
+
+
+@pytest.mark.parametrize("adapter", ["asyncio", "trio"])
+async def test_a_peer_that_is_cancelled_leaves_in_order(adapter: str) -> None:
+    with anyio.fail_after(GUARD):
+        async with Peer() as bob:
+            await bob.listen("127.0.0.1")
+            uri = await bob.share(share_bytes(b"hello", "blob"))
+            told = bob.events()
+            with anyio.CancelScope() as scope:
+                async with Peer(storage=MemoryStorage()) as alice:
+                    await alice.fetch(uri)
+                    scope.cancel()
+                    await anyio.sleep_forever()
+            gone = await until(told, happened.PeerDisconnected)
+    assert (gone.code, gone.truncated) == (CloseCode.SHUTDOWN, False)
+
+
+async def test_what_the_block_raises_is_not_wrapped(new_peer: Any) -> None:
+    with pytest.raises(LookupError, match="no longer wanted"):
+        async with new_peer():
+            raise LookupError("no longer wanted")
 
 
 async def test_nothing_is_left_behind(new_peer: Any) -> None:
