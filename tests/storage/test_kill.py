@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -55,7 +56,8 @@ class Receiver:
                 return int(values[0])
             if lines is not None:
                 if lines == 0:
-                    os.kill(pid, signal.SIGKILL)
+                    with suppress(ProcessLookupError):  # it may have come to its end meanwhile
+                        os.kill(pid, signal.SIGKILL)
                 lines -= 1
         raise AssertionError("the process that forks receivers is gone")
 
