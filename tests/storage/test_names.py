@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,31 @@ def test_the_file_system_has_the_last_word(tmp_path: Path, monkeypatch: pytest.M
     again = FileSystemStorage(tmp_path).open_download(content.info, "name")
     again.close()
     assert not any(tmp_path.iterdir())
+
+
+def test_a_collision_is_found_after_a_death_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier attempt began to lay out does not pass for the second of two colliding files."""
+    content = share_folder({"A": b"x", "a": b"y"})
+    assert content.manifest is not None
+    FoldingSystem(monkeypatch)
+    real = os.open
+    now, later = tmp_path / "now", tmp_path / "later"
+
+    def die_at_the_second(path: Any, flags: int, *args: Any, **options: Any) -> int:
+        if flags & os.O_EXCL and Path("/dev/fd", str(options["dir_fd"]), "a").exists():
+            shutil.copytree(now, later)  # what a death at this instant leaves
+            raise KeyboardInterrupt
+        return real(path, flags, *args, **options)
+
+    download = FileSystemStorage(now).open_download(content.info, "name")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", die_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            download.put_manifest(bytes(content.manifest.data), content.manifest)
+    download.close()
+    with pytest.raises(StorageError, match="takes it for another path of the same folder") as caught:
+        FileSystemStorage(later).open_download(content.info, "name")
+    assert caught.value.kind == StorageErrorKind.NAME
 
 
 @given(st.lists(st.text("aAäÄ", min_size=1, max_size=3), unique=True, max_size=8))
