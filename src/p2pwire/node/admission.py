@@ -54,8 +54,7 @@ class Admission:
         if not crowd:
             return False
         worst = min(crowd, key=lambda link: (len(link.topics) > 0, link.bytes_received + link.bytes_sent, -link.id))
-        worst.connection.send(CloseLink(CloseCode.BUSY, "the room is needed"))
-        self._core.unsettle(worst)
+        self._core.send(worst, CloseLink(CloseCode.BUSY, "the room is needed"))
         return True
 
     def opened(self, link: Link) -> None:
@@ -105,5 +104,4 @@ class Admission:
                 self._close_duplicate(min(link, other, key=lambda one: one.offered_at))
 
     def _close_duplicate(self, link: Link) -> None:
-        link.connection.send(CloseLink(CloseCode.DUPLICATE, "another link to the same peer stays"))
-        self._core.unsettle(link)
+        self._core.send(link, CloseLink(CloseCode.DUPLICATE, "another link to the same peer stays"))

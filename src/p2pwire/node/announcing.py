@@ -38,19 +38,19 @@ class Announcing:
         """The topic is open on a link no longer."""
         link.untold.pop(swarm.topic, None)
 
-    def block_held(self, swarm: Swarm, block: int, now: float) -> None:
+    def block_held(self, swarm: Swarm, block: int) -> None:
         """One more block is held: its unit may be complete."""
         unit = block >> swarm.layout.unit_exponent
         if swarm.held.holds_unit(unit):
-            self.units_held(swarm, [(unit, unit)], now)
+            self.units_held(swarm, [(unit, unit)])
 
-    def units_held(self, swarm: Swarm, units: list[Span], now: float) -> None:
+    def units_held(self, swarm: Swarm, units: list[Span]) -> None:
         """These units are complete; more of them are waited for before it is told [TR-013]."""
         if units and not swarm.fresh:
-            self._alarms.set(swarm, now + HAVE_DELAY)
+            self._alarms.set(swarm, self._core.now + HAVE_DELAY)
         swarm.fresh += units
 
-    def lose(self, swarm: Swarm, first: int, last: int, now: float) -> bool:
+    def lose(self, swarm: Swarm, first: int, last: int) -> bool:
         """A span of blocks is held no longer; everyone hears of it at once [TR-014]. Says whether any block was."""
         lost = sum(
             swarm.length_of(max(first, low), min(last, high))
@@ -67,9 +67,7 @@ class Announcing:
             if swarm.topic in link.untold:
                 link.untold[swarm.topic] = without(link.untold[swarm.topic], units)
             if link.established and link.connection.is_open(swarm.topic):
-                link.say(1, now)
-                link.connection.send(cmd.TellLost(swarm.topic, (units,)))
-                self._core.unsettle(link)
+                self._core.send_counted(link, cmd.TellLost(swarm.topic, (units,)))
         return True
 
     def forget(self, swarm: Swarm) -> None:
@@ -77,9 +75,9 @@ class Announcing:
         self._alarms.cancel(swarm)
         swarm.fresh = []
 
-    def on_time(self, now: float) -> list[Swarm]:
+    def on_time(self) -> list[Swarm]:
         """Tell the units that were completed since the last time; of which swarms there were any."""
-        due = list(self._alarms.due(now))
+        due = list(self._alarms.due(self._core.now))
         for swarm in due:
             spans, swarm.fresh = merged(swarm.fresh), []
             for number in swarm.links:

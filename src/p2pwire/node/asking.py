@@ -125,25 +125,23 @@ class Asking:
             link.sated.pop(swarm.topic, None)
             if swarm.topic not in link.interested and link.established:
                 link.interested[swarm.topic] = None
-                link.connection.send(cmd.TellInterest(swarm.topic, True))  # [TR-025]
-                self._core.unsettle(link)
+                self._core.send(link, cmd.TellInterest(swarm.topic, True))  # [TR-025]
         elif swarm.topic in link.interested:
             link.sated[swarm.topic] = swarm
             self._core.unsettle(link)
 
-    def lose_interest(self, link: Link, now: float) -> None:
+    def lose_interest(self, link: Link) -> None:
         """Turn INTEREST off where nothing is wanted, as far as the control frames allow [TR-026] [KA-023]."""
-        while link.sated and link.may_say(INTEREST_COST, now):
-            link.say(INTEREST_COST, now)
+        while link.sated and link.may_say(INTEREST_COST, self._core.now):
             topic, _ = link.sated.popitem()
             del link.interested[topic]
-            link.connection.send(cmd.TellInterest(topic, False))
+            self._core.send_counted(link, cmd.TellInterest(topic, False), INTEREST_COST)
 
     # --- requests ---
 
-    def fill(self, link: Link, now: float) -> None:
+    def fill(self, link: Link) -> None:
         """Ask a link for as much as it may be asked for; its topics take turns."""
-        connection = link.connection
+        connection, now = link.connection, self._core.now
         if now < link.quiet_until:
             return
         while link.hungry and connection.requests_left:
@@ -157,7 +155,7 @@ class Asking:
             picked = swarm.picker.next_request(link.id, room, now)
             if picked is None:
                 swarm.idle[link.id] = None
-                self._await_endgame(swarm, now)
+                self._await_endgame(swarm)
             else:
                 link.hungry[topic] = swarm
                 self._ask(swarm, swarm.picker, link, picked)
@@ -167,7 +165,7 @@ class Asking:
         assert found is not None
         number = link.request_id()
         command = cmd.RequestBlocks(number, swarm.topic, picked.file, picked.block, picked.level, *found)
-        link.connection.send(command)
+        link.connection.send(command)  # which was told the time when the link began to settle
         link.asked[number] = Asked(swarm, picker, picked)
         link.numbers[picked] = number
         link.in_flight += picked.count
@@ -178,10 +176,9 @@ class Asking:
             other = self._core.links[holder]
             number = other.numbers[picked]
             other.asked[number].cancelled = True
-            other.tell(cmd.CancelRequest(number))
-            self._core.unsettle(other)
+            self._core.send(other, cmd.CancelRequest(number))
 
-    def request_ended(self, link: Link, event: ev.RequestEnded, now: float) -> None:
+    def request_ended(self, link: Link, event: ev.RequestEnded) -> None:
         """An own request is over; what it did not bring is asked for elsewhere, or again."""
         asked = link.asked.pop(event.request)
         del link.numbers[asked.picked]
@@ -189,7 +186,8 @@ class Asking:
         link.in_flight -= missing
         not_held = event.code in _NOT_HELD
         if event.code is not None and not not_held and not asked.cancelled and link.id in swarm.links:
-            link.quiet_until = max(link.quiet_until, now + (event.retry or DEFAULT_RETRY))  # [TR-064]
+            again = self._core.now + (event.retry or DEFAULT_RETRY)
+            link.quiet_until = max(link.quiet_until, again)  # [TR-064]
         if swarm.picker is not asked.picker:
             return
         swarm.picker.request_ended(link.id, asked.picked, unavailable=not_held)
@@ -210,24 +208,24 @@ class Asking:
             link.quiet_until = inf  # [TM-013] [TM-014]
         return link.quiet_until == inf
 
-    def forgive(self, link: Link, now: float) -> bool:
+    def forgive(self, link: Link) -> bool:
         """A verified block came: whether its link was snubbed until now."""
         snubbed = link.quiet_until == inf
         if snubbed:
-            link.quiet_until = now
+            link.quiet_until = self._core.now
         return snubbed
 
     # --- the end of a swarm ---
 
-    def _await_endgame(self, swarm: Swarm, now: float) -> None:
+    def _await_endgame(self, swarm: Swarm) -> None:
         assert swarm.picker is not None
-        due = swarm.picker.next_timeout(now)
+        due = swarm.picker.next_timeout(self._core.now)
         if due is not None:
-            self._endgames.set(swarm, max(due, now + ENDGAME_STEP))
+            self._endgames.set(swarm, max(due, self._core.now + ENDGAME_STEP))
 
-    def on_time(self, now: float) -> None:
+    def on_time(self) -> None:
         """Blocks that are long in flight may be asked of further links."""
-        for swarm in self._endgames.due(now):
+        for swarm in self._endgames.due(self._core.now):
             self._core.restless[swarm] = None
 
     def next_timeout(self) -> float | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import attrs
 
+from p2pwire.connection.commands import Command, LocalProtocolError
 from p2pwire.connection.config import Offer
 from p2pwire.node.actions import Action, Transmit
 from p2pwire.node.events import NodeEvent
@@ -19,8 +21,8 @@ from p2pwire.node.swarm import Swarm
 class Ticket:
     """Disk work that was asked for, and what its end leads to."""
 
-    done: Callable[[Any, float], None]
-    failed: Callable[[Exception, float], None]
+    done: Callable[[Any], None]
+    failed: Callable[[Exception], None]
 
 
 @attrs.define(eq=False)
@@ -28,6 +30,10 @@ class Core:
     """The state that the parts of a node work on; each part changes only what its docstring says."""
 
     random: Callable[[int], bytes]
+    now: float = -inf
+    """Monotonic seconds."""
+    unix_time: float = 0.0
+    """Seconds since 1970."""
     links: dict[int, Link] = attrs.field(factory=dict)
     swarms: dict[bytes, Swarm] = attrs.field(factory=dict)
     catalogue: dict[bytes, Offer] = attrs.field(factory=dict)
@@ -45,7 +51,7 @@ class Core:
     _tickets: dict[int, Ticket] = attrs.field(factory=dict)
     _last_ticket: int = 0
 
-    def ticket(self, done: Callable[[Any, float], None], failed: Callable[[Exception, float], None]) -> int:
+    def ticket(self, done: Callable[[Any], None], failed: Callable[[Exception], None]) -> int:
         """A number for disk work."""
         self._last_ticket += 1
         self._tickets[self._last_ticket] = Ticket(done, failed)
@@ -65,6 +71,25 @@ class Core:
     def current(self, swarm: Swarm) -> bool:
         """Whether the swarm is still served or fetched: neither forgotten nor failed."""
         return self.swarms.get(swarm.topic) is swarm and swarm.topic in self.catalogue
+
+    def send(self, link: Link, command: Command) -> bool:
+        """Give a link's connection a command, now; False if it is too late, since the request or the link has ended.
+
+        The event that says so may still wait: a link that is stalled processes none.
+        """
+        link.tell_time(self.now)
+        self.unsettle(link)
+        try:
+            link.connection.send(command)
+        except LocalProtocolError:
+            return False
+        return True
+
+    def send_counted(self, link: Link, command: Command, cost: int = 1) -> bool:
+        """The same for what counts as control frames, now or as it leads to some, within the allowance or not."""
+        link.may_say(0, self.now)
+        link.control.tokens -= cost
+        return self.send(link, command)
 
     def unsettle(self, link: Link) -> None:
         """Look at a link again before the node comes to rest."""

@@ -61,7 +61,7 @@ class Downloads:
         ticket = self._core.ticket(partial(self._opened, swarm), partial(self._disk_failed, swarm))
         self._core.actions.append(OpenDownload(ticket, swarm.topic, info))
 
-    def _opened(self, swarm: Swarm, restored: Restored, now: float) -> None:
+    def _opened(self, swarm: Swarm, restored: Restored) -> None:
         if not self._core.current(swarm):
             return
         assert swarm.info is not None
@@ -69,7 +69,7 @@ class Downloads:
         if swarm.info.kind == ObjectKind.BLOB or restored.manifest is not None:
             swarm.know_files(restored.manifest)
             swarm.hold(restored.held)
-            self._begin_content(swarm, now)
+            self._begin_content(swarm)
         else:
             swarm.phase = Phase.MANIFEST
             picker = Picker(OneFile(MANIFEST_FILE, block_count(swarm.info.length)), self._core.random, SEQUENTIAL)
@@ -89,12 +89,12 @@ class Downloads:
         ticket = self._core.ticket(partial(self._manifest_stored, swarm, manifest), partial(self._disk_failed, swarm))
         self._core.actions.append(StoreManifest(ticket, swarm.topic, raw, manifest))
 
-    def _manifest_stored(self, swarm: Swarm, manifest: Manifest, result: None, now: float) -> None:
+    def _manifest_stored(self, swarm: Swarm, manifest: Manifest, result: None) -> None:
         if self._core.current(swarm):
             swarm.know_files(manifest)
-            self._begin_content(swarm, now)
+            self._begin_content(swarm)
 
-    def _begin_content(self, swarm: Swarm, now: float) -> None:
+    def _begin_content(self, swarm: Swarm) -> None:
         swarm.phase = Phase.CONTENT
         self._core.publish(swarm)
         self._tell(swarm, cmd.Join(swarm.topic))  # the manifest is there now [TP-014]
@@ -104,7 +104,7 @@ class Downloads:
         if swarm.sequential:
             picker.read_from(0)
         self._core.events.append(ContentKnown(swarm.topic, swarm.done, swarm.total))
-        self._announcing.units_held(swarm, list(swarm.held.units()), now)
+        self._announcing.units_held(swarm, list(swarm.held.units()))
         self._asking.begin(swarm, picker)
         self._finish_if_complete(swarm)
 
@@ -116,7 +116,7 @@ class Downloads:
         ticket = self._core.ticket(partial(self._finished, swarm), partial(self._disk_failed, swarm))
         self._core.actions.append(FinishDownload(ticket, swarm.topic))
 
-    def _finished(self, swarm: Swarm, result: None, now: float) -> None:
+    def _finished(self, swarm: Swarm, result: None) -> None:
         if not self._core.current(swarm):
             return
         swarm.phase = Phase.COMPLETE
@@ -124,7 +124,7 @@ class Downloads:
         self._tell(swarm, cmd.Join(swarm.topic))  # nothing is wanted any more [TP-014]
         self._core.events.append(FetchComplete(swarm.topic, swarm.total, dict(swarm.sources)))
 
-    def _disk_failed(self, swarm: Swarm, error: Exception, now: float) -> None:
+    def _disk_failed(self, swarm: Swarm, error: Exception) -> None:
         self.fail(swarm, error)
 
     def fail(self, swarm: Swarm, error: Exception) -> None:
@@ -159,8 +159,7 @@ class Downloads:
         for number in swarm.links:
             link = self._core.links[number]
             if link.established and link.connection.is_open(swarm.topic):
-                link.connection.send(command)
-                self._core.unsettle(link)
+                self._core.send_counted(link, command)
 
     # --- blocks ---
 
@@ -199,7 +198,7 @@ class Downloads:
             ticket = self._core.ticket(partial(self._wrote, swarm, batch), partial(self._write_failed, swarm, batch))
             self._core.actions.append(WriteBlocks(ticket, swarm.topic, tuple(waiting.block for waiting in batch)))
 
-    def _wrote(self, swarm: Swarm, batch: list[Unwritten], result: None, now: float) -> None:
+    def _wrote(self, swarm: Swarm, batch: list[Unwritten], result: None) -> None:
         self._release(batch)
         if not self._core.current(swarm):
             return
@@ -212,10 +211,10 @@ class Downloads:
                 swarm.done += size
                 swarm.sources[source] = swarm.sources.get(source, 0) + size
                 self._core.events.append(BlockStored(swarm.topic, source, size))
-                self._announcing.block_held(swarm, waiting.number, now)
+                self._announcing.block_held(swarm, waiting.number)
         self._finish_if_complete(swarm)
 
-    def _write_failed(self, swarm: Swarm, batch: list[Unwritten], error: Exception, now: float) -> None:
+    def _write_failed(self, swarm: Swarm, batch: list[Unwritten], error: Exception) -> None:
         self._release(batch)
         self.fail(swarm, error)
 

@@ -49,22 +49,22 @@ class Joining:
             link.waiting[topic] = None
             self._core.unsettle(link)
 
-    def join(self, link: Link, now: float) -> None:
+    def join(self, link: Link) -> None:
         """Send the JOINs that wait, as far as the other side's handles and the control frames allow."""
-        if not link.waiting or not link.may_say(JOIN_COST, now) or not link.connection.can_join:
+        if not link.waiting or not link.may_say(JOIN_COST, self._core.now) or not link.connection.can_join:
             return
         for topic in list(link.waiting):
-            if not link.may_say(JOIN_COST, now) or not link.connection.can_join:
+            if not link.may_say(JOIN_COST, self._core.now) or not link.connection.can_join:
                 return
             # If it was left, and the other side's end is still due, it can be joined when that has come.
-            if link.tell(cmd.Join(topic)):
-                link.say(JOIN_COST, now)
+            if self._core.send(link, cmd.Join(topic)):
+                link.control.tokens -= JOIN_COST
                 del link.waiting[topic]
                 link.joining[topic] = None
 
-    def rejoin(self, link: Link, now: float) -> None:
+    def rejoin(self, link: Link) -> None:
         """Ask again where the time after a refusal is over."""
-        while link.refused and (first := next(iter(link.refused.items())))[1] <= now:
+        while link.refused and (first := next(iter(link.refused.items())))[1] <= self._core.now:
             topic = first[0]
             del link.refused[topic]
             if topic in link.wanted:
@@ -76,69 +76,67 @@ class Joining:
             if link.established and (link.given or link.connection.asked_for(swarm.topic)):
                 self.want(link, (swarm.topic,))
 
-    def leave(self, swarm: Swarm, now: float) -> None:
+    def leave(self, swarm: Swarm) -> None:
         """Leave a topic on all links."""
         self._core.catalogue.pop(swarm.topic, None)
         self._meeting.forget(swarm.topic)
         for link in self._core.links.values():
             link.wanted.pop(swarm.topic, None)
             link.waiting.pop(swarm.topic, None)
-            joined = swarm.topic in link.topics or swarm.topic in link.joining
-            if joined and link.tell(cmd.Leave(swarm.topic)):
-                link.say(1, now)
-                self._core.unsettle(link)
+            if swarm.topic in link.topics or swarm.topic in link.joining:
+                self._core.send_counted(link, cmd.Leave(swarm.topic))
             link.joining.pop(swarm.topic, None)
-            self._over(link, swarm.topic, now)
+            self._over(link, swarm.topic)
 
     # --- what the other side does ---
 
-    def opened(self, link: Link, event: ev.TopicOpened, now: float) -> None:
+    def opened(self, link: Link, event: ev.TopicOpened) -> None:
         """The topic is open."""
         topic = event.topic
         if topic not in link.joining:
-            link.say(ANSWER_COST, now)
+            link.control.tokens -= ANSWER_COST
         for topics in (link.joining, link.waiting, link.refused):
             topics.pop(topic, None)
         if topic not in self._core.catalogue:
-            link.tell(cmd.Leave(topic))
+            self._core.send_counted(link, cmd.Leave(topic))
             return
         swarm = self._core.swarms[topic]
         link.topics[topic] = swarm
         link.idle_since = inf
         swarm.links[link.id] = event.flags
-        link.connection.send(cmd.Join(topic))  # tells flags that have changed since own JOIN [TP-014]
+        self._core.send(link, cmd.Join(topic))  # tells flags that have changed since own JOIN [TP-014]
         self._meeting.topic_opened(link, topic, event.flags)
         self._downloads.link_opened(swarm, link)
 
-    def refused(self, link: Link, event: ev.TopicRefused, now: float) -> None:
+    def refused(self, link: Link, event: ev.TopicRefused) -> None:
         """The other side does not know the topic, or does not want it: ask again later."""
         link.joining.pop(event.topic, None)
-        self._put_off(link, event.topic, now)
+        self._put_off(link, event.topic)
 
-    def closed(self, link: Link, event: ev.TopicClosed, now: float) -> None:
+    def closed(self, link: Link, event: ev.TopicClosed) -> None:
         """The other side has left an open topic, or refused it after all: it may come back."""
-        self._over(link, event.topic, now)
-        self._put_off(link, event.topic, now)
+        self._over(link, event.topic)
+        self._put_off(link, event.topic)
 
-    def _put_off(self, link: Link, topic: bytes, now: float) -> None:
+    def _put_off(self, link: Link, topic: bytes) -> None:
         link.waiting.pop(topic, None)
         link.refused.pop(topic, None)
-        link.refused[topic] = now + REJOIN_DELAY
+        link.refused[topic] = self._core.now + REJOIN_DELAY
 
-    def link_over(self, link: Link, now: float) -> None:
+    def link_over(self, link: Link) -> None:
         """The link is over, and with it all that was open on it."""
         for topic in list(link.topics):
-            self._over(link, topic, now)
+            self._over(link, topic)
         for topics in (link.joining, link.waiting, link.refused):
             topics.clear()
 
-    def _over(self, link: Link, topic: bytes, now: float) -> None:
+    def _over(self, link: Link, topic: bytes) -> None:
         swarm = link.topics.pop(topic, None)
         if swarm is None:
             return
         del swarm.links[link.id]
         if not link.topics:
-            link.idle_since = now
+            link.idle_since = self._core.now
         self._meeting.topic_closed(link, topic)
         self._downloads.link_closed(swarm, link)
-        self._seeding.topic_over(link, topic, now)
+        self._seeding.topic_over(link, topic)

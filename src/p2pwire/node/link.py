@@ -8,7 +8,6 @@ from math import inf
 import attrs
 
 from p2pwire.connection.budget import TokenBucket
-from p2pwire.connection.commands import Command, LocalProtocolError
 from p2pwire.connection.connection import Connection
 from p2pwire.connection.state import LinkState
 from p2pwire.node.address import Endpoint, Scope
@@ -171,26 +170,17 @@ class Link:
         """What counts as one operator's: a /16 or /32; all carriers without IP addresses are one group."""
         return b"" if self.remote is None else self.remote.group
 
-    def tell(self, command: Command) -> bool:
-        """Give the connection a command, unless it is too late: the request or the link has ended there.
-
-        The event that says so may still be waiting: a link that is stalled processes none.
-        """
-        try:
-            self.connection.send(command)
-        except LocalProtocolError:
-            return False
-        return True
+    def tell_time(self, now: float) -> None:
+        """The connection hears what time it is, and whether it is read from."""
+        if self.stalled:
+            self.connection.pause(now)
+        else:
+            self.connection.resume(now)
 
     def may_say(self, cost: int, now: float) -> bool:
         """Whether so many counted control frames are within the allowance."""
         self.control.take(0, now)
         return self.control.tokens >= cost
-
-    def say(self, cost: int, now: float) -> None:
-        """So many counted control frames go out, whether or not they are within the allowance."""
-        self.control.take(0, now)
-        self.control.tokens -= cost
 
     def request_id(self) -> int:
         """A fresh id for a request [TR-030]."""

@@ -34,10 +34,9 @@ from p2pwire.wire.registry import MAX_UNWRITTEN_BLOCKS, CloseCode
 
 
 class Links:
-    """All links of a node. Set the clock before each call, and call `rest` after it."""
+    """All links of a node. Call `rest` after each other call."""
 
     def __init__(self, core: Core, identity: Identity, config: NodeConfig) -> None:
-        self.now = -inf
         self.meeting = Meeting(core, identity, config.dialling)
         self._core = core
         self._identity = identity
@@ -52,11 +51,6 @@ class Links:
         self._last_link = 0
         self._ordinal = 0
         self._closing = False
-
-    def set_clock(self, now: float, unix_time: float) -> None:
-        """What time it is. Monotonic time can not go back, whatever the caller's clock does."""
-        self.now = max(self.now, now)
-        self.meeting.now, self.meeting.unix_time = self.now, unix_time
 
     # --- resources ---
 
@@ -78,7 +72,7 @@ class Links:
     def leave(self, swarm: Swarm) -> None:
         """A resource is forgotten."""
         self._downloads.forget(swarm)
-        self._joining.leave(swarm, self.now)
+        self._joining.leave(swarm)
 
     # --- carriers ---
 
@@ -110,7 +104,7 @@ class Links:
     def lost(self, link: Link) -> None:
         """The carrier broke."""
         if not link.connection.ended:
-            link.connection.receive_data(b"", self.now)
+            link.connection.receive_data(b"", self._core.now)
         link.broken = True
         self._core.unsettle(link)
 
@@ -121,7 +115,7 @@ class Links:
 
     def data_to_send(self, link: Link) -> list[Buffer]:
         """What there is to send."""
-        self._seeding.feed(link, self.now)
+        self._seeding.feed(link)
         buffers = link.connection.data_to_send()
         if not buffers:
             link.transmitting = False
@@ -137,8 +131,7 @@ class Links:
             self._close(link, CloseCode.SHUTDOWN, "this peer stops")  # [CL-011]
 
     def _close(self, link: Link, code: CloseCode, detail: str) -> None:
-        link.connection.send(CloseLink(code, detail))
-        self._core.unsettle(link)
+        self._core.send(link, CloseLink(code, detail))
 
     def _open(
         self,
@@ -168,9 +161,9 @@ class Links:
             timeouts=config.timeouts,
             grease=grease,
         )
-        connection = Connection(role, settings, now=self.now, random=self._core.random)
+        connection = Connection(role, settings, now=self._core.now, random=self._core.random)
         self._last_link += 1
-        link = Link(self._last_link, connection, outbound, remote, control_allowance(self.now), attempt)
+        link = Link(self._last_link, connection, outbound, remote, control_allowance(self._core.now), attempt)
         self._core.links[link.id] = link
         self._admission.opened(link)
         self._core.unsettle(link)
@@ -188,7 +181,7 @@ class Links:
                 if link.id in core.links:
                     self._settle(link)
             while core.withdrawn:
-                self._joining.leave(core.withdrawn.pop(), self.now)
+                self._joining.leave(core.withdrawn.pop())
             self._asking.wake()
             self.meeting.tell()
             self._downloads.write()
@@ -203,12 +196,12 @@ class Links:
             connection.data_to_send()
         self._take_events(link)
         if link.established:
-            self._joining.join(link, self.now)
-            self._asking.lose_interest(link, self.now)
-            self._asking.fill(link, self.now)
+            self._joining.join(link)
+            self._asking.lose_interest(link)
+            self._asking.fill(link)
             self._announcing.tell(link)
             self.meeting.tell_link(link)
-            self._seeding.serve(link, self.now)
+            self._seeding.serve(link)
         if link.broken and connection.has_output:
             self._core.unsettle(link)
         elif connection.has_output or (link.readings and link.readings[0].data is not None):
@@ -225,13 +218,12 @@ class Links:
         """Take what happened on a link, until too many of its blocks wait for the disk [FC-033]."""
         connection = link.connection
         link.stalled = link.unwritten > MAX_UNWRITTEN_BLOCKS
-        if not link.stalled:
-            connection.resume(self.now)
+        link.tell_time(self._core.now)
         while not link.stalled and (event := connection.next_event()) is not None:
             self._HANDLERS[type(event)](self, link, event)
             link.stalled = link.unwritten > MAX_UNWRITTEN_BLOCKS
         if link.stalled:
-            connection.pause(self.now)
+            link.tell_time(self._core.now)
 
     def _hang_up(self, link: Link) -> None:
         self._alarms.cancel(link)
@@ -244,14 +236,14 @@ class Links:
     def _set_alarm(self, link: Link) -> None:
         due = link.connection.next_timeout()
         at = inf if due is None else due
-        if self.now < link.quiet_until < at:
+        if self._core.now < link.quiet_until < at:
             at = link.quiet_until
         if link.refused:
             at = min(at, next(iter(link.refused.values())))
         if link.waiting or link.sated:
             short = max(JOIN_COST, INTEREST_COST) - link.control.tokens
             if short > 0:
-                at = min(at, self.now + short / link.control.rate)
+                at = min(at, self._core.now + short / link.control.rate)
         if link.established_at and not link.over and not self.meeting.keeps(link):
             at = min(at, link.idle_since + self._config.useless_after)
         # An alarm that comes early does no harm, and most of them are only put off.
@@ -261,18 +253,18 @@ class Links:
 
     def on_time(self) -> None:
         """Do what is due."""
-        for link in list(self._alarms.due(self.now)):
+        for link in list(self._alarms.due(self._core.now)):
             link.alarm_at = inf
-            link.connection.handle_timeout(self.now)
-            self._joining.rejoin(link, self.now)
-            useless = link.established and link.idle_since + self._config.useless_after <= self.now
+            link.connection.handle_timeout(self._core.now)
+            self._joining.rejoin(link)
+            useless = link.established and link.idle_since + self._config.useless_after <= self._core.now
             if useless and not self.meeting.keeps(link):
                 self._close(link, CloseCode.NONE, "there is nothing to exchange")  # [CL-009]
             self._core.unsettle(link)
-        for swarm in self._announcing.on_time(self.now):
+        for swarm in self._announcing.on_time():
             self._asking.review_interest(swarm)
-        self._asking.on_time(self.now)
-        self._seeding.review(self.now)
+        self._asking.on_time()
+        self._seeding.review()
         self.meeting.on_time()
 
     def next_timeout(self) -> float | None:
@@ -307,7 +299,7 @@ class Links:
     def _on_established(self, link: Link, event: ev.LinkEstablished) -> None:
         link.agent = event.agent
         link.established_at = self._next_ordinal()
-        link.idle_since = self.now
+        link.idle_since = self._core.now
         if self.meeting.refuses(link.identity, link.remote):
             self._close(link, CloseCode.NOT_ALLOWED, "this peer is banned")  # since the handshake [TR-070]
         self._admission.settle_duplicates(link)
@@ -323,9 +315,9 @@ class Links:
     def _on_closed(self, link: Link, event: ev.Closed) -> None:
         link.over = True
         self._admission.closed(link)
-        self._joining.link_over(link, self.now)
+        self._joining.link_over(link)
         if link.announced:
-            self._seeding.link_over(link, self.now)
+            self._seeding.link_over(link)
             self._core.events.append(
                 PeerDisconnected(link.id, link.identity, event.code, event.reason, event.by_peer, event.truncated)
             )
@@ -338,7 +330,7 @@ class Links:
     # --- events: topics and transfer ---
 
     def _on_topic_opened(self, link: Link, event: ev.TopicOpened) -> None:
-        self._joining.opened(link, event, self.now)
+        self._joining.opened(link, event)
 
     def _on_topic_flags(self, link: Link, event: ev.TopicFlagsChanged) -> None:
         swarm = link.topics.get(event.topic)
@@ -348,10 +340,10 @@ class Links:
             self._asking.manifest_offered(swarm, link)
 
     def _on_topic_refused(self, link: Link, event: ev.TopicRefused) -> None:
-        self._joining.refused(link, event, self.now)
+        self._joining.refused(link, event)
 
     def _on_topic_closed(self, link: Link, event: ev.TopicClosed) -> None:
-        self._joining.closed(link, event, self.now)
+        self._joining.closed(link, event)
 
     def _on_object(self, link: Link, event: ev.ObjectLearned) -> None:
         swarm = link.topics.get(event.topic)
@@ -365,25 +357,25 @@ class Links:
 
     def _on_interest(self, link: Link, event: ev.InterestChanged) -> None:
         if event.topic in link.topics:
-            self._seeding.interest_changed(link, event, self.now)
+            self._seeding.interest_changed(link, event)
 
     def _on_request(self, link: Link, event: ev.RequestReceived) -> None:
-        self._seeding.request_received(link, event, self.now)
+        self._seeding.request_received(link, event)
 
     def _on_cancelled(self, link: Link, event: ev.RequestCancelled) -> None:
-        self._seeding.cancelled(link, event.id, self.now)
+        self._seeding.cancelled(link, event.id)
 
     def _on_withdrawn(self, link: Link, event: ev.RequestWithdrawn) -> None:
-        self._seeding.withdrawn(link, event.id, self.now)
+        self._seeding.withdrawn(link, event.id)
 
     def _on_block(self, link: Link, event: ev.BlockReceived) -> None:
-        if self._asking.forgive(link, self.now):
+        if self._asking.forgive(link):
             self._seeding.snubbed(link, on=False)
         if self._downloads.block_received(link, event):
-            self._seeding.block_received(link, len(event.data), self.now)
+            self._seeding.block_received(link, len(event.data))
 
     def _on_request_ended(self, link: Link, event: ev.RequestEnded) -> None:
-        self._asking.request_ended(link, event, self.now)
+        self._asking.request_ended(link, event)
 
     def _on_timed_out(self, link: Link, event: ev.RequestsTimedOut) -> None:
         if self._asking.timed_out(link, event):

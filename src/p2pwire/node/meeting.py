@@ -43,11 +43,9 @@ class Banned:
 
 
 class Meeting:
-    """How a node comes by its links, and what it tells of them. Give it the time by `now` and `unix_time` first."""
+    """How a node comes by its links, and what it tells of them."""
 
     def __init__(self, core: Core, identity: Identity, limits: DialLimits) -> None:
-        self.now = 0.0
-        self.unix_time = 0.0
         self._core = core
         self._own = OwnRecord(identity)
         self._published: bytes | None = None
@@ -70,12 +68,12 @@ class Meeting:
 
     def listen(self, endpoints: Sequence[Endpoint]) -> None:
         """This peer can be reached at these addresses; a wildcard stands for those that links turn out to have."""
-        self._own.listen(endpoints, self.now, self.unix_time)
+        self._own.listen(endpoints, self._core.now, self._core.unix_time)
         self._publish()
 
     def saw_interface(self, local: Endpoint | None) -> None:
         """The near end of a carrier has this address."""
-        self._own.saw_interface(local, self.now, self.unix_time)
+        self._own.saw_interface(local, self._core.now, self._core.unix_time)
         self._publish()
 
     def _publish(self) -> None:
@@ -90,37 +88,37 @@ class Meeting:
         """Let the exchange and the dialer know what has changed in the book."""
         for identity in sorted(self._book.take_changes()):
             self._exchange.refresh(identity)
-            self._dialer.refresh(identity, self.now)
+            self._dialer.refresh(identity, self._core.now)
 
     # --- what is wanted ---
 
     def want(self, topic: bytes) -> None:
         """Look for peers of this topic."""
-        self._dialer.want(topic, self.now)
+        self._dialer.want(topic, self._core.now)
 
     def unwant(self, topic: bytes) -> None:
         """Dial nobody for this topic any more."""
-        self._dialer.unwant(topic, self.now)
+        self._dialer.unwant(topic, self._core.now)
 
     def forget(self, topic: bytes) -> None:
         """The topic is left: nobody is known for it any more, and addresses given for it alone are not dialled."""
-        self._dialer.unwant(topic, self.now)
+        self._dialer.unwant(topic, self._core.now)
         self._book.forget_topic(topic)
         self._follow()
         for endpoint in [endpoint for endpoint, topics in self._given.items() if topic in topics]:
             del self._given[endpoint][topic]
             if not self._given[endpoint]:
                 del self._given[endpoint]
-                self._dialer.take_back(endpoint, self.now)
+                self._dialer.take_back(endpoint, self._core.now)
 
     def give(self, topic: bytes, endpoint: Endpoint, identity: bytes | None) -> None:
         """An address at which a peer of the topic may be found, from the user."""
-        if self._dialer.give(endpoint, self.now, identity=identity, topics=(topic,)):
+        if self._dialer.give(endpoint, self._core.now, identity=identity, topics=(topic,)):
             self._given.setdefault(endpoint, {})[topic] = None
 
     def add_anchors(self, anchors: Iterable[Anchor]) -> None:
         """Peers remembered from an earlier run."""
-        self._dialer.add_anchors(anchors, self.now)
+        self._dialer.add_anchors(anchors, self._core.now)
 
     def anchors(self) -> tuple[Anchor, ...]:
         """Outbound peers to remember over a restart."""
@@ -135,9 +133,9 @@ class Meeting:
 
     def dial(self) -> None:
         """Begin the dials that are due."""
-        self._book.expire(self.unix_time)
+        self._book.expire(self._core.unix_time)
         self._follow()
-        while (target := self._dialer.next(self.now)) is not None:
+        while (target := self._dialer.next(self._core.now)) is not None:
             self._begin(Attempt(target, choose(self._core.random)))
 
     def _begin(self, attempt: Attempt) -> None:
@@ -155,7 +153,7 @@ class Meeting:
     def failed(self, number: int, reason: str) -> None:
         """No carrier could be opened."""
         target = self.dialled(number).target
-        self._dialer.failed(target, DialFailure.UNREACHABLE, self.now)
+        self._dialer.failed(target, DialFailure.UNREACHABLE, self._core.now)
         self._core.events.append(LinkFailed(target.endpoint, reason))
 
     def _retry(self, link: Link) -> bool:
@@ -170,32 +168,33 @@ class Meeting:
 
     def refuses(self, identity: bytes, remote: Endpoint | None) -> bool:
         """Whether there is to be no link with this identity, from this place [TR-070]."""
-        return self._bans.refuses(identity, remote, self.now)
+        return self._bans.refuses(identity, remote, self._core.now)
 
     def admits(self, remote: Endpoint | None) -> bool:
         """Whether carriers from there are taken at all [TR-073]."""
-        return remote is None or self._bans.ip_until(remote.ip) <= self.now
+        return remote is None or self._bans.ip_until(remote.ip) <= self._core.now
 
     def established(self, link: Link, event: LinkEstablished) -> list[bytes]:
         """HELLO has come; the topics for which the link is good [TP-017]."""
         seen = None if event.observed is None else Endpoint.from_address(event.observed)
         if seen is not None:
-            self._own.reported(seen, link.group, self.now, self.unix_time)
+            self._own.reported(seen, link.group, self._core.now, self._core.unix_time)
             self._publish()
         origin = Origin.of(link.identity, link.remote)
         if link.scope is not None:
             origin = attrs.evolve(origin, scope=link.scope)
         target = None if link.attempt is None else link.attempt.target
-        link.exchange = self._exchange.open_link(origin, self.now, dialled=None if target is None else target.endpoint)
+        dialled = None if target is None else target.endpoint
+        link.exchange = self._exchange.open_link(origin, self._core.now, dialled=dialled)
         self._by_exchange[link.exchange] = link
         if event.record is not None:
-            self._book.offer(event.record, origin, self.unix_time, topic=None)
+            self._book.offer(event.record, origin, self._core.unix_time, topic=None)
             self._follow()
         if target is None:
-            self._dialer.accepted(link.identity, self.now)
+            self._dialer.accepted(link.identity, self._core.now)
         else:
             self._by_target[target] = link
-            for other in self._dialer.succeeded(target, link.identity, self.now):
+            for other in self._dialer.succeeded(target, link.identity, self._core.now):
                 self._hang_up(other)
         return self._topics_for(link)
 
@@ -215,8 +214,7 @@ class Meeting:
     def _hang_up(self, target: DialTarget) -> None:
         link = self._by_target.get(target)
         if link is not None:
-            link.connection.send(CloseLink(CloseCode.NONE, "the slot goes to a peer of another network"))  # [PX-096]
-            self._core.unsettle(link)
+            self._core.send(link, CloseLink(CloseCode.NONE, "the slot goes to a peer of another network"))  # [PX-096]
 
     def keeps(self, link: Link) -> bool:
         """Whether a link is worth keeping on which no topic has been open for long: not one that this side dialled
@@ -229,21 +227,21 @@ class Meeting:
     def closed(self, link: Link, event: Closed) -> None:
         """A link is over."""
         if event.code is CloseCode.BAD_DATA and not event.by_peer and link.exchange is not None:
-            self._bans.add(link.identity, link.remote, self.now, dialled=link.attempt is not None)
+            self._bans.add(link.identity, link.remote, self._core.now, dialled=link.attempt is not None)
             self._core.events.append(PeerBanned(link.identity, event.reason))
         target = None if link.attempt is None else link.attempt.target
         if link.exchange is not None:
-            self._exchange.close_link(link.exchange, self.now)
+            self._exchange.close_link(link.exchange, self._core.now)
             del self._by_exchange[link.exchange]
             link.exchange = None
             reconnect = event.code not in (CloseCode.DUPLICATE, CloseCode.SELF)  # [ID-025] [ID-014]
-            self._dialer.closed(link.identity, self.now, target=target, reconnect=reconnect)
+            self._dialer.closed(link.identity, self._core.now, target=target, reconnect=reconnect)
             if target is not None:
                 del self._by_target[target]
         elif not self._retry(link):
             if target is not None:
                 failure = _failure(link, target, event)
-                self._dialer.failed(target, failure, self.now, identity=link.connection.identity)
+                self._dialer.failed(target, failure, self._core.now, identity=link.connection.identity)
             if target is not None or link.given:
                 self._core.events.append(LinkFailed(link.remote, event.reason, link.wanted_suite))
 
@@ -252,13 +250,13 @@ class Meeting:
     def topic_opened(self, link: Link, topic: bytes, flags: JoinFlag) -> None:
         """A topic is open on a link, or the other side has other flags."""
         if link.exchange is not None:
-            self._exchange.open_topic(link.exchange, topic, self.now, pushes=JoinFlag.WANTS_PEERS in flags)
+            self._exchange.open_topic(link.exchange, topic, self._core.now, pushes=JoinFlag.WANTS_PEERS in flags)
             self._follow()
 
     def topic_closed(self, link: Link, topic: bytes) -> None:
         """A topic is open on a link no longer, though the link goes on."""
         if link.exchange is not None and not link.over:
-            self._exchange.close_topic(link.exchange, topic, self.now)
+            self._exchange.close_topic(link.exchange, topic, self._core.now)
             self._follow()
 
     def peers_wanted(self, link: Link, topic: bytes, count: int) -> None:
@@ -271,23 +269,23 @@ class Meeting:
         if link.exchange is None:
             return []
         result = self._exchange.receive(
-            link.exchange, event.topic, event.added, event.dropped, self.now, self.unix_time
+            link.exchange, event.topic, event.added, event.dropped, self._core.now, self._core.unix_time
         )
         self._follow()
         for identity in result.learned:
             self._core.events.append(PeerLearned(event.topic, identity, link.identity))
         if result.flood:
-            link.tell(CloseLink(CloseCode.FLOOD, "more peer records than the budget"))  # [PX-047] [PX-048]
+            self._core.send(link, CloseLink(CloseCode.FLOOD, "more peer records than the budget"))  # [PX-047] [PX-048]
             return []
         named = (shared.record[1:33] for shared in event.added)  # where the identity is, if the record is one
         return [identity for identity in named if self.knows(identity, event.topic)]
 
     def tell(self) -> None:
         """Send the PEERS that are due, where there is room; else as soon as there is."""
-        when = self._exchange.next_timeout(self.now)
-        if when is None or when > self.now:
+        when = self._exchange.next_timeout(self._core.now)
+        if when is None or when > self._core.now:
             return
-        for exchange_link in self._exchange.due(self.now):
+        for exchange_link in self._exchange.due(self._core.now):
             link = self._by_exchange[exchange_link]
             link.peers_due = True
             self.tell_link(link)
@@ -295,24 +293,23 @@ class Meeting:
     def tell_link(self, link: Link) -> None:
         """Send the PEERS that are due on one link, as far as there is room [FC-030]."""
         while link.peers_due and link.exchange is not None and link.established and link.connection.can_send:
-            peers = self._exchange.next_peers(link.exchange, self.now, self.unix_time)
+            peers = self._exchange.next_peers(link.exchange, self._core.now, self._core.unix_time)
             if peers is None:
                 link.peers_due = False
             else:
-                link.say(1, self.now)
-                link.connection.send(peers)
-                self._core.unsettle(link)
+                self._core.send_counted(link, peers)
 
     # --- time ---
 
     def on_time(self) -> None:
         """Renew the own record."""
-        if self._own.on_time(self.now, self.unix_time):
+        if self._own.on_time(self._core.now, self._core.unix_time):
             self._publish()
 
     def next_timeout(self) -> float | None:
         """When `on_time`, `tell` or `dial` have something to do."""
-        times = (self._own.next_timeout(), self._exchange.next_timeout(self.now), self._dialer.next_timeout(self.now))
+        now = self._core.now
+        times = (self._own.next_timeout(), self._exchange.next_timeout(now), self._dialer.next_timeout(now))
         return min((time for time in times if time is not None), default=None)
 
 

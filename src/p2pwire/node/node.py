@@ -180,7 +180,7 @@ class Node:
         self._tick(now)
         found = self._core.links.get(link)
         if found is not None:
-            found.connection.receive_data(data, self._links.now)
+            found.connection.receive_data(data, self._core.now)
             self._core.unsettle(found)
         self._links.rest()
 
@@ -215,13 +215,13 @@ class Node:
     def disk_done(self, ticket: int, result: object, now: float) -> None:
         """Disk work is done; `result` as the action says. Raises `ValueError` for a ticket that is not open."""
         self._tick(now)
-        self._core.take_ticket(ticket).done(result, self._links.now)
+        self._core.take_ticket(ticket).done(result)
         self._links.rest()
 
     def disk_failed(self, ticket: int, error: Exception, now: float) -> None:
         """Disk work failed. Raises `ValueError` for a ticket that is not open."""
         self._tick(now)
-        self._core.take_ticket(ticket).failed(error, self._links.now)
+        self._core.take_ticket(ticket).failed(error)
         self._links.rest()
 
     # --- output and time ---
@@ -257,7 +257,9 @@ class Node:
         self._tick(now)
 
     def _tick(self, now: float) -> None:
-        self._links.set_clock(now, now + self._unix_offset)
+        # Monotonic time can not go back, whatever the caller's clock does.
+        self._core.now = max(self._core.now, now)
+        self._core.unix_time = self._core.now + self._unix_offset
 
     def _add(self, swarm: Swarm, now: float) -> None:
         self._tick(now)

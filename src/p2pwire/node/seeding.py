@@ -58,34 +58,34 @@ class Seeding:
         """HELLO has come: the link has its initial credit."""
         self._uploads.link_added(link.id)
 
-    def link_over(self, link: Link, now: float) -> None:
+    def link_over(self, link: Link) -> None:
         """An established link is over."""
         link.serving = Serving()
         link.readings.clear()
-        self._carry_out(self._uploads.link_removed(link.id, now), now)
+        self._carry_out(self._uploads.link_removed(link.id, self._core.now))
 
-    def interest_changed(self, link: Link, event: ev.InterestChanged, now: float) -> None:
+    def interest_changed(self, link: Link, event: ev.InterestChanged) -> None:
         """The other side wants something of a topic, or nothing more."""
         if event.on:
             link.interests[event.topic] = None
         else:
             link.interests.pop(event.topic, None)
-        self._interest(link, now)
+        self._interest(link)
 
-    def topic_over(self, link: Link, topic: bytes, now: float) -> None:
+    def topic_over(self, link: Link, topic: bytes) -> None:
         """A topic is open no longer; its requests were withdrawn by the connection."""
         link.interests.pop(topic, None)
-        self._interest(link, now)
+        self._interest(link)
 
-    def _interest(self, link: Link, now: float) -> None:
+    def _interest(self, link: Link) -> None:
         if link.established:
-            self._carry_out(self._uploads.interest(link.id, bool(link.interests), now), now)
+            self._carry_out(self._uploads.interest(link.id, bool(link.interests), self._core.now))
 
-    def block_received(self, link: Link, size: int, now: float) -> None:
+    def block_received(self, link: Link, size: int) -> None:
         """A verified block that was missing came."""
         link.control.add(DATA_EARNS)
         if link.established:
-            self._uploads.block_received(link.id, size, now)
+            self._uploads.block_received(link.id, size, self._core.now)
 
     def snubbed(self, link: Link, *, on: bool) -> None:
         """The other side does not serve what it is asked for, or does again."""
@@ -94,7 +94,7 @@ class Seeding:
 
     # --- requests ---
 
-    def request_received(self, link: Link, event: ev.RequestReceived, now: float) -> None:
+    def request_received(self, link: Link, event: ev.RequestReceived) -> None:
         """Answer at once with REJECT, or put it into the link's turns."""
         swarm = self._core.swarms.get(event.topic)
         code = RejectCode.NOT_JOINED if swarm is None else swarm.judge(event)
@@ -102,8 +102,8 @@ class Seeding:
         if code is None and self._rejects_choked and not self._uploads.in_slot(link.id):
             code = RejectCode.CHOKED
         if code is not None:
-            link.tell(RejectRequest(event.id, code, self._retry))
-            self._ended(link, cost, now)
+            self._core.send(link, RejectRequest(event.id, code, self._retry))
+            self._ended(link, cost)
             return
         assert swarm is not None
         found = swarm.file(event.file)
@@ -111,49 +111,49 @@ class Seeding:
         count = min(cost, block_count(found[0]) - event.block)
         link.serving.add(InboundRequest(event.id, event.topic, event.file, event.block, event.level, count))
 
-    def cancelled(self, link: Link, request: int, now: float) -> None:
+    def cancelled(self, link: Link, request: int) -> None:
         """CANCEL came: end the request; blocks that are on their way come all the same [TR-067]."""
         found = link.serving.get(request)
         if found is not None:
-            self._reject(link, found, RejectCode.CANCELLED, now)
+            self._reject(link, found, RejectCode.CANCELLED)
 
-    def withdrawn(self, link: Link, request: int, now: float) -> None:
+    def withdrawn(self, link: Link, request: int) -> None:
         """The connection has rejected a request itself."""
         found = link.serving.get(request)
         if found is not None:
-            self._drop(link, found, now)
+            self._drop(link, found)
 
-    def _reject(self, link: Link, request: InboundRequest, code: RejectCode, now: float) -> None:
-        link.tell(RejectRequest(request.id, code, self._retry))
-        self._drop(link, request, now)
+    def _reject(self, link: Link, request: InboundRequest, code: RejectCode) -> None:
+        self._core.send(link, RejectRequest(request.id, code, self._retry))
+        self._drop(link, request)
 
-    def _drop(self, link: Link, request: InboundRequest, now: float) -> None:
+    def _drop(self, link: Link, request: InboundRequest) -> None:
         link.serving.remove(request)
         link.readings = deque(reading for reading in link.readings if reading.chunk.request.open)
-        self._ended(link, request.cost, now)
+        self._ended(link, request.cost)
 
-    def _ended(self, link: Link, cost: int, now: float) -> None:
+    def _ended(self, link: Link, cost: int) -> None:
         self._core.unsettle(link)
         if link.established:
-            grant = self._uploads.request_ended(link.id, cost, now)
+            grant = self._uploads.request_ended(link.id, cost, self._core.now)
             if grant is not None:
-                self._carry_out([grant], now)
+                self._carry_out([grant])
 
     # --- blocks ---
 
-    def serve(self, link: Link, now: float) -> None:
+    def serve(self, link: Link) -> None:
         """Read ahead as far as the bounds allow."""
         while link.reads < MAX_READS and (chunk := link.serving.next_chunk()) is not None:
             reading = Reading(chunk)
             link.readings.append(reading)
-            self._read(link, reading, now)
+            self._read(link, reading)
 
-    def _read(self, link: Link, reading: Reading, now: float) -> None:
+    def _read(self, link: Link, reading: Reading) -> None:
         chunk = reading.chunk
         request = chunk.request
         swarm = self._core.swarms.get(request.topic)
         if swarm is None:
-            self._reject(link, request, RejectCode.NOT_JOINED, now)
+            self._reject(link, request, RejectCode.NOT_JOINED)
         elif request.file == MANIFEST_FILE:
             assert swarm.manifest is not None
             start = chunk.block * BLOCK_SIZE
@@ -165,90 +165,88 @@ class Seeding:
             )
             self._core.actions.append(ReadBlocks(ticket, swarm.topic, request.file, chunk.block, chunk.count))
 
-    def _have_read(self, link: Link, swarm: Swarm, reading: Reading, result: Buffer, now: float) -> None:
+    def _have_read(self, link: Link, swarm: Swarm, reading: Reading, result: Buffer) -> None:
         chunk, data = reading.chunk, memoryview(result)
         found = swarm.file(chunk.request.file)
         assert found is not None
         expected = min(chunk.count * BLOCK_SIZE, found[0] - chunk.block * BLOCK_SIZE)
         if len(data) != expected:
-            self._read_failed(link, swarm, reading, ShortReadError(expected, len(data)), now)
+            self._read_failed(link, swarm, reading, ShortReadError(expected, len(data)))
             return
         link.reads -= 1
         if chunk.request.open:
             reading.data = data
         self._core.unsettle(link)
 
-    def _read_failed(self, link: Link, swarm: Swarm, reading: Reading, error: Exception, now: float) -> None:
+    def _read_failed(self, link: Link, swarm: Swarm, reading: Reading, error: Exception) -> None:
         link.reads -= 1
         request = reading.chunk.request
         if self._core.current(swarm):
-            self._lose(swarm, request.file, error, now)  # LOST comes before the REJECT [TR-015]
+            self._lose(swarm, request.file, error)  # LOST comes before the REJECT [TR-015]
         if request.open and link.established:
-            self._reject(link, request, RejectCode.NOT_AVAILABLE, now)
+            self._reject(link, request, RejectCode.NOT_AVAILABLE)
         self._core.unsettle(link)
 
-    def _lose(self, swarm: Swarm, file: int, error: Exception, now: float) -> None:
+    def _lose(self, swarm: Swarm, file: int, error: Exception) -> None:
         """A file can not be read. A fetch that is not complete ends with that: its storage does not work."""
         if swarm.phase in _UNFINISHED:
             self._downloads.fail(swarm, error)
             return
         first = swarm.layout.first_block(file)
-        if self._announcing.lose(swarm, first, first + swarm.layout.blocks_of(file) - 1, now):
+        if self._announcing.lose(swarm, first, first + swarm.layout.blocks_of(file) - 1):
             self._core.events.append(ShareFailed(swarm.topic, error))
 
-    def feed(self, link: Link, now: float) -> None:
+    def feed(self, link: Link) -> None:
         """Move blocks that were read into the connection's queue, in order, as far as it has room [FC-030]."""
         while link.readings and link.connection.can_send and link.established:
             reading = link.readings[0]
             if reading.data is None:
                 return
-            self._send(link, reading, reading.data, now)
+            self._send(link, reading, reading.data)
             if reading.sent == reading.chunk.count:
                 link.readings.popleft()
 
-    def _send(self, link: Link, reading: Reading, data: memoryview, now: float) -> None:
+    def _send(self, link: Link, reading: Reading, data: memoryview) -> None:
         request, block = reading.chunk.request, reading.chunk.block + reading.sent
         swarm = self._core.swarms.get(request.topic)
         found = None if swarm is None else swarm.file(request.file)
         if swarm is None or found is None:
-            self._drop(link, request, now)  # the topic is left
+            self._drop(link, request)  # the topic is left
             return
         height = tree_height(found[0])
         siblings = swarm.siblings(request.file, block, proof_count(height, block, request.block))
         piece = data[reading.sent * BLOCK_SIZE : (reading.sent + 1) * BLOCK_SIZE]
-        if not link.tell(SendBlock(request.id, siblings, piece, block + 1 == request.block + request.count)):
-            self._drop(link, request, now)
+        last = block + 1 == request.block + request.count
+        if not self._core.send(link, SendBlock(request.id, siblings, piece, last)):
+            self._drop(link, request)
             return
         reading.sent += 1
         link.bytes_sent += len(piece)
         link.control.add(DATA_EARNS)
-        self._uploads.block_sent(link.id, len(piece), now)
+        self._uploads.block_sent(link.id, len(piece), self._core.now)
         if link.serving.block_sent(request):
-            self._ended(link, request.cost, now)
-        self._core.unsettle(link)
+            self._ended(link, request.cost)
 
     # --- slots ---
 
-    def review(self, now: float) -> None:
+    def review(self) -> None:
         """Give the slots anew, if it is time."""
-        self._carry_out(self._uploads.review(now), now)
+        self._carry_out(self._uploads.review(self._core.now))
 
     def next_timeout(self) -> float | None:
         """When `review` is due."""
         return self._uploads.next_timeout()
 
-    def _carry_out(self, decisions: Iterable[Decision], now: float) -> None:
+    def _carry_out(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:
             link = self._core.links[decision.link]
             if not link.established:
                 continue
             if isinstance(decision, Choke):
-                self._choke(link, now)
+                self._choke(link)
             else:
-                link.say(1, now)
-                link.connection.send(GrantCredit(decision.total))
-            self._core.unsettle(link)
+                self._core.send_counted(link, GrantCredit(decision.total))
 
-    def _choke(self, link: Link, now: float) -> None:
+    def _choke(self, link: Link) -> None:
         for request in link.serving.requests():
-            self._reject(link, request, RejectCode.CHOKED, now)
+            self._reject(link, request, RejectCode.CHOKED)
