@@ -21,7 +21,7 @@ from p2pwire.crypto.identity import Identity, Purpose
 from p2pwire.crypto.noise import NoiseHandshake
 from p2pwire.testing.pair import seeded
 from p2pwire.wire import messages as msg
-from p2pwire.wire.registry import REKEY_INTERVAL, JoinFlag, ObjectKind, Suite
+from p2pwire.wire.registry import MAX_RECORD_PLAINTEXT, REKEY_INTERVAL, JoinFlag, ObjectKind, Suite
 
 START = 1000.0
 """When every test begins."""
@@ -271,8 +271,8 @@ class Remote:
         return len(record).to_bytes(2, "big") + record
 
     def say(self, *frames: msg.Frame | bytes) -> None:
-        """Let frames arrive, in one record."""
-        self.feed(self.seal(plaintext(frames)))
+        """Let frames arrive, in as few records as they fit into."""
+        self.feed(b"".join(map(self.seal, plaintexts(frames))))
 
     def join(self, blob: Blob, handle: int = 0, **changes: Any) -> msg.Join:
         """JOIN with the right cap."""
@@ -341,9 +341,15 @@ def raw(frame_type: int, body: bytes = b"") -> bytes:
     return bytes((frame_type,)) + len(body).to_bytes(2, "big") + body
 
 
-def plaintext(frames: Iterable[msg.Frame | bytes]) -> bytes:
-    """The plaintext of a record with these frames."""
-    return b"".join(bytes(f) if isinstance(f, bytes | bytearray) else f.encode_frame() for f in frames)
+def plaintexts(frames: Iterable[msg.Frame | bytes]) -> list[bytes]:
+    """The plaintexts of records with these frames."""
+    plains = [b""]
+    for frame in frames:
+        data = frame if isinstance(frame, bytes) else frame.encode_frame()
+        if len(plains[-1]) + len(data) > MAX_RECORD_PLAINTEXT:
+            plains.append(b"")
+        plains[-1] += data
+    return [plain for plain in plains if plain]
 
 
 def parse(plain: bytes) -> list[msg.Frame]:
