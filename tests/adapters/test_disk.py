@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from p2pwire.adapters.disk import Ending, Line, Work
+from p2pwire.adapters.disk import Line
+from p2pwire.adapters.workers import Ending, Work
 
 
 class ByHand:

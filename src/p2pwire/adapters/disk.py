@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import attrs
 
+from p2pwire.adapters.workers import Ending, Work
 from p2pwire.node.actions import (
     DiskAction,
     FinishDownload,
@@ -20,14 +21,8 @@ from p2pwire.node.actions import (
 from p2pwire.storage.interface import Content, Download, Storage
 
 _Part = TypeVar("_Part")
-Work: TypeAlias = Callable[[], object]
-Ending: TypeAlias = Callable[[object, Exception | None], None]
-"""Takes the result, or the error."""
 RunInWorker: TypeAlias = Callable[[Work, Ending], None]
 """Runs work in a worker thread, and then calls the ending where the node lives. Returns at once."""
-
-WORKERS: Final = 4
-"""Threads for disk work: several contents are read and written at a time, but few, because a disk has one arm."""
 
 
 @attrs.define(eq=False)

@@ -11,10 +11,11 @@ from weakref import WeakSet
 
 import attrs
 
-from p2pwire.adapters.disk import Ending, Line, Store, Work
+from p2pwire.adapters.disk import Line, Store
 from p2pwire.adapters.sockets import reachable_endpoints
 from p2pwire.adapters.story import Story
 from p2pwire.adapters.transfer import FetchCancelledError, Fetched, Transfer
+from p2pwire.adapters.workers import Ending, Work
 from p2pwire.connection.config import Role
 from p2pwire.content.objects import topic_of
 from p2pwire.content.uri import Uri, encode_base32

@@ -18,7 +18,6 @@ from anyio.abc import ByteStream, TaskGroup, TaskStatus
 from p2pwire.adapters.anyio.carriers import Carrier, SocketCarrier, StreamCarrier
 from p2pwire.adapters.anyio.fetch import Events, Fetch
 from p2pwire.adapters.anyio.flow import LEAVE_TIME, Flow, Wake
-from p2pwire.adapters.disk import WORKERS, Ending, Work
 from p2pwire.adapters.engine import Engine, NodeTraffic
 from p2pwire.adapters.places import Destination, PeerAddress, host_and_port, literal, parse_uri, storage_at
 from p2pwire.adapters.sockets import (
@@ -31,6 +30,7 @@ from p2pwire.adapters.sockets import (
     listening_sockets,
     tune,
 )
+from p2pwire.adapters.workers import Ending, Work, Workers
 from p2pwire.connection.config import Role
 from p2pwire.content.uri import Uri
 from p2pwire.crypto.identity import Identity
@@ -177,8 +177,7 @@ class _Outside:
     def __init__(self) -> None:
         self._flows: dict[int, Flow] = {}
         self._buffer = memoryview(bytearray(READ_SIZE))
-        self._limiter = anyio.CapacityLimiter(WORKERS)
-        self._at_work = 0
+        self._workers = Workers()
         self._ended = Wake()
         self._alarm = Wake()
         self._when: float | None = None
@@ -210,6 +209,7 @@ class _Outside:
         with anyio.CancelScope(shield=True) as scope:
             async with anyio.create_task_group() as self._links, anyio.create_task_group() as self.doors:
                 self.doors.start_soon(self._keep_time)
+                self._links.start_soon(self._collect)
                 task_status.started(scope)
 
     async def leave(self) -> None:
@@ -226,7 +226,7 @@ class _Outside:
         for flow in list(self._flows.values()):
             flow.abort()
         self.engine.close_stores()
-        while self._at_work or self._flows:
+        while self._workers.busy or self._flows:
             await self._ended.wait()
         self._gone.set()
 
@@ -301,17 +301,16 @@ class _Outside:
 
     def run_in_worker(self, work: Work, ending: Ending) -> None:
         """See `Outside`."""
-        self._at_work += 1
-        self._links.start_soon(self._work, work, ending)
+        self._workers.submit(work, ending)
 
-    async def _work(self, work: Work, ending: Ending) -> None:
+    async def _collect(self) -> None:
         try:
-            result, failure = await anyio.to_thread.run_sync(work, limiter=self._limiter), None
-        except Exception as error:
-            result, failure = None, error
-        self._at_work -= 1
-        self._ended.set()
-        ending(result, failure)
+            while True:
+                await anyio.wait_readable(self._workers.ear)
+                self._workers.collect()
+                self._ended.set()
+        finally:
+            self._workers.close()
 
     def now(self) -> float:
         """See `Outside`."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from p2pwire.adapters.blocking.doors import Connecting, Door, Listener
 from p2pwire.adapters.blocking.fetch import Events, Fetch
 from p2pwire.adapters.blocking.flow import LEAVE_TIME, Flow
-from p2pwire.adapters.blocking.loop import Loop
-from p2pwire.adapters.disk import WORKERS, Ending, Work
+from p2pwire.adapters.blocking.loop import READ, Loop
 from p2pwire.adapters.engine import Engine, NodeTraffic
 from p2pwire.adapters.places import Destination, PeerAddress, host_and_port, literal, parse_uri, storage_at
 from p2pwire.adapters.sockets import (
@@ -23,6 +21,7 @@ from p2pwire.adapters.sockets import (
     listening_sockets,
     tune,
 )
+from p2pwire.adapters.workers import Ending, Work, Workers
 from p2pwire.connection.config import Role
 from p2pwire.content.uri import Uri
 from p2pwire.crypto.identity import Identity
@@ -164,7 +163,6 @@ class Peer:
         """Leave in order. A second time does nothing."""
         self._loop.post(self._outside.leave)
         self._loop.join()
-        self._outside.workers.shutdown()
 
 
 class _Outside:
@@ -175,13 +173,13 @@ class _Outside:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self.now = loop.now
-        self.workers = ThreadPoolExecutor(WORKERS, "p2pwire disk")
+        self._workers = Workers()
         self._flows: dict[int, Flow] = {}
         self._doors: dict[Door, None] = {}
         self._buffer = memoryview(bytearray(READ_SIZE))
-        self._at_work = 0
         self._leaving = False
         self._stores_closed = False
+        loop.watch(self._workers.ear, 0, READ, self._collect)
 
     # --- doors ---
 
@@ -245,18 +243,11 @@ class _Outside:
 
     def run_in_worker(self, work: Work, ending: Ending) -> None:
         """See `Outside`."""
+        self._workers.submit(work, ending)
 
-        def ended(future: Future[object]) -> None:
-            self._at_work -= 1
-            error = future.exception()
-            if isinstance(error, Exception):
-                ending(None, error)
-            else:
-                ending(future.result(), None)
-            self._leave_if_done()
-
-        self._at_work += 1
-        self.workers.submit(work).add_done_callback(lambda future: self._loop.post(lambda: ended(future)))
+    def _collect(self, events: int) -> None:
+        self._workers.collect()
+        self._leave_if_done()
 
     def wake_at(self, when: float | None) -> None:
         """See `Outside`."""
@@ -285,7 +276,9 @@ class _Outside:
         if not self._stores_closed:
             self._stores_closed = True
             self.engine.close_stores()
-        if not self._at_work:
+        if not self._workers.busy:
+            self._loop.watch(self._workers.ear, READ, 0, self._collect)
+            self._workers.close()
             self._loop.stop()
 
     def fail(self, error: BaseException) -> None:
@@ -294,3 +287,4 @@ class _Outside:
         self._abort_links()
         for door in list(self._doors):
             door.close()
+        self._workers.close()
