@@ -254,6 +254,17 @@ def test_closed_twice(place: Place) -> None:
     download = start(place, OBJECTS["blob"])
     download.close()
     download.close()
+    with pytest.raises(ValueError, match="nothing that they belong to"):
+        download.write_blocks(answer(OBJECTS["blob"], (0, 0, 0)))
+
+
+def test_blocks_that_come_after_the_end(place: Place) -> None:
+    download = receive(place, OBJECTS["folder"])
+    assert download.path is not None
+    for writes in answers(OBJECTS["folder"]):
+        download.write_blocks(writes)
+    assert place.look(download.path) == in_memory(OBJECTS["folder"])
+    download.close()
 
 
 def test_one_download_at_a_time(place: Place) -> None:

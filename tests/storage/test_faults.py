@@ -134,6 +134,31 @@ def fail(code: int) -> Callable[..., int]:
     return call
 
 
+@pytest.mark.parametrize("content", [CONTENT, FOLDER], ids=["blob", "folder"])
+def test_an_area_that_vanishes(tmp_path: Path, content: Content) -> None:
+    storage = FileSystemStorage(tmp_path / "new")
+    download = storage.open_download(content.info, "name")
+    if content.manifest is not None:
+        download.put_manifest(bytes(content.manifest.data), content.manifest)
+    parts = list(answers(content))
+    download.write_blocks(parts[0])
+    shutil.rmtree(tmp_path / "new")
+    kinds = set()
+    for attempt in [*(lambda part=part: download.write_blocks(part) for part in parts[1:]), download.finish]:
+        try:
+            attempt()
+        except StorageError as error:
+            kinds.add(error.kind)
+        except ValueError as error:
+            assert "missing" in str(error)  # noqa: PT017 - of blocks that could not be written
+    assert kinds
+    assert kinds <= {StorageErrorKind.VANISHED, StorageErrorKind.CHANGED}
+    assert not (tmp_path / "new").exists()
+    download.close()
+    receive(storage, content)
+    assert on_disk(tmp_path / "new" / "name") == in_memory(content)
+
+
 def test_a_state_file_that_cannot_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = FileSystemStorage(tmp_path)
     download = storage.open_download(CONTENT.info, "name")

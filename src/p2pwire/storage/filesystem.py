@@ -6,6 +6,7 @@ another process go on (`p2pwire.storage.journal`). Content that was read back is
 
 from __future__ import annotations
 
+import operator
 import os
 import stat
 import threading
@@ -13,6 +14,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import attrs
 
@@ -217,44 +219,44 @@ class FileSystemDownload:
     def write_blocks(self, blocks: Sequence[ProvedBlock]) -> None:
         """See `Download.write_blocks`."""
         with self._lock:
-            files, journal = self._files, self._journal
-            if files is None or journal is None:
+            files, area, journal = self._files, self._area, self._journal
+            if self.path is not None:  # nothing can be new
+                return
+            if files is None or area is None or journal is None:
                 raise ValueError("blocks: there is nothing that they belong to")
-            written: list[ProvedBlock] = []
+            written: list[_Run] = []
             try:
                 for run in self._new_runs(files, blocks):
-                    files.write(run[0].file, run[0].block, [block.data for block in run])
-                    written += run
+                    files.write(run.file, run.blocks[0].block, [block.data for block in run.blocks])
+                    written.append(run)
             finally:
-                self._claim(files, journal, written)
+                # The claims follow the content, so that a death in between costs a block and never a lie.
+                with reported("write", area.place, os.fsdecode(STATE)):
+                    for record in write_claims(block for run in written for block in run.blocks):
+                        journal.append(record)
+                for run in written:
+                    self._stored.add_span(run.number, run.number + len(run.blocks) - 1)
 
-    def _new_runs(self, files: ObjectFiles, blocks: Iterable[ProvedBlock]) -> list[list[ProvedBlock]]:
-        """The blocks that are not stored yet, as runs of neighbours. ValueError for one that no file has."""
-        runs: list[list[ProvedBlock]] = []
-        file, following = -1, 0
+    def _new_runs(self, files: ObjectFiles, blocks: Iterable[ProvedBlock]) -> list[_Run]:
+        """The blocks that are not stored yet, as runs of neighbours. ValueError or IndexError if no file has one."""
+        runs: list[_Run] = []
+        file = following = -1
         length = first = 0
-        for block in sorted(blocks, key=lambda block: (block.file, block.block)):
+        for block in sorted(blocks, key=_file_and_block):
             if block.file != file:
                 file, following = block.file, -1
                 length, first = files.file(file)[0], files.layout.first_block(file)
-            if len(block.data) != block_length(length, block.block):
-                raise ValueError(f"file {file} block {block.block}: {len(block.data)} bytes are not its length")
-            if first + block.block in self._stored or block.block == following - 1:
+            number = block.block
+            if len(block.data) != block_length(length, number):
+                raise ValueError(f"file {file} block {number}: {len(block.data)} bytes are not its length")
+            if first + number in self._stored or number == following - 1:
                 continue
-            if block.block == following:
-                runs[-1].append(block)
+            if number == following:
+                runs[-1].blocks.append(block)
             else:
-                runs.append([block])
-            following = block.block + 1
+                runs.append(_Run(file, first + number, [block]))
+            following = number + 1
         return runs
-
-    def _claim(self, files: ObjectFiles, journal: Journal, written: list[ProvedBlock]) -> None:
-        """Say in the state file that these blocks are stored."""
-        with reported("write", self._storage.area(self.info.oid) / os.fsdecode(STATE)):
-            for record in write_claims((block.file, block.block, block.proved) for block in written):
-                journal.append(record)
-        for block in written:
-            self._stored.add(files.layout.first_block(block.file) + block.block)
 
     def read_blocks(self, file: int, first: int, count: int) -> bytes:
         """See `Content.read_blocks`."""
@@ -322,6 +324,19 @@ class FileSystemDownload:
             area.remove()
         finally:
             area.close()
+
+
+@attrs.frozen
+class _Run:
+    """Neighbouring blocks that are written at once."""
+
+    file: int
+    number: int
+    """The global number of the first."""
+    blocks: list[ProvedBlock]
+
+
+_file_and_block: Final = operator.attrgetter("file", "block")
 
 
 def _settle_blob(files: ObjectFiles) -> array[int]:

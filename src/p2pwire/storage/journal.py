@@ -19,8 +19,9 @@ from zlib import crc32
 
 import attrs
 
-from p2pwire.content.merkle import HASH, Proved
+from p2pwire.content.merkle import HASH
 from p2pwire.storage.directory import Directory
+from p2pwire.storage.interface import ProvedBlock
 
 _MAGIC: Final = b"P2PS\x01\0\0\0"
 _HEADER: Final = len(_MAGIC) + HASH
@@ -42,13 +43,14 @@ class Claim:
     siblings: Sequence[bytes]
 
 
-def write_claims(claims: Iterable[tuple[int, int, Proved]]) -> Iterator[bytes]:
-    """The records for blocks (file, block, what its proof established), to be appended one after another."""
+def write_claims(blocks: Iterable[ProvedBlock]) -> Iterator[bytes]:
+    """The records for stored blocks, to be appended one after another."""
     pieces: list[bytes] = []
     size = 0
-    for file, block, proved in claims:
+    for block in blocks:
+        proved = block.proved
         count = len(proved.siblings)
-        pieces.append(_ENTRY.pack(file, block, count))
+        pieces.append(_ENTRY.pack(block.file, block.block, count))
         if count:
             pieces.append(proved.ancestors[0])
             pieces += proved.siblings

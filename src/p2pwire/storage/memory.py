@@ -201,6 +201,8 @@ class MemoryDownload:
         """See `Download.write_blocks`."""
         with self._lock:
             store = self._store
+            if store.done:
+                return
             if store.layout is None or not store.busy:
                 raise ValueError("blocks: there is nothing that they belong to")
             for block in blocks:

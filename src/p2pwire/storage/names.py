@@ -62,13 +62,12 @@ class NameRules:
 POSIX_NAMES: Final = NameRules()
 WINDOWS_NAMES: Final = NameRules(reserved=True, folds_case=True)
 MACOS_NAMES: Final = NameRules(folds_case=True, normalises=True)
+"""What most of its file systems do."""
 
 
 def local_names() -> NameRules:
-    """The rules of the system that this process runs on."""
-    if sys.platform == "win32":
-        return WINDOWS_NAMES
-    return MACOS_NAMES if sys.platform == "darwin" else POSIX_NAMES
+    """The rules that hold on every file system of this machine; macOS, for one, has some that fold and some that do not."""
+    return WINDOWS_NAMES if sys.platform == "win32" else POSIX_NAMES
 
 
 def check_paths(paths: Iterable[str], rules: NameRules) -> None:

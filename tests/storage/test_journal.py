@@ -1,0 +1,78 @@
+"""The state file: what is written is read again, in records of bounded size, and nothing is taken for what it is not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pwire.content.merkle import Proved
+from p2pwire.storage import BlockWrite
+from p2pwire.storage.directory import Directory
+from p2pwire.storage.journal import MAX_STATE_RECORD, Claim, Journal, write_claims
+
+hashes = st.binary(min_size=32, max_size=32)
+writes = st.builds(
+    lambda file, block, nodes: BlockWrite(
+        file, block, b"", Proved(tuple(node for node, _ in nodes), tuple(node for _, node in nodes))
+    ),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**32 - 1),
+    st.lists(st.tuples(hashes, hashes), max_size=32),
+)
+
+
+def claim(write: BlockWrite) -> Claim:
+    return Claim(write.file, write.block, b"".join(write.proved.ancestors[:1]), list(write.proved.siblings))
+
+
+@given(batches=st.lists(st.lists(writes, max_size=4), max_size=4))
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, batches: list[list[BlockWrite]]) -> None:
+    directory = Directory.open(tmp_path_factory.mktemp("journal"))
+    for index, batch in enumerate(batches):
+        journal = Journal.open(directory, b"state", bytes(32))
+        assert list(journal.read()) == [claim(write) for before in batches[:index] for write in before]
+        for record in write_claims(batch):
+            journal.append(record)
+        journal.close()
+        journal.close()
+    journal = Journal.open(directory, b"state", b"x" * 32)  # another object's
+    assert list(journal.read()) == []
+    journal.close()
+    directory.close()
+
+
+def test_records_have_bounded_sizes(tmp_path: Path) -> None:
+    proved = Proved((bytes(32),) * 32, (b"s" * 32,) * 32)
+    batch = [BlockWrite(1, block, b"", proved) for block in range(3000)]
+    records = list(write_claims(batch))
+    assert len(records) == 4
+    assert max(map(len, records)) <= MAX_STATE_RECORD + 8
+    directory = Directory.open(tmp_path)
+    journal = Journal.open(directory, b"state", bytes(32))
+    for record in records:
+        journal.append(record)
+    assert [found.block for found in journal.read()] == list(range(3000))
+    journal.close()
+    directory.close()
+
+
+def test_the_format_is_what_it_says(tmp_path: Path) -> None:
+    directory = Directory.open(tmp_path)
+    journal = Journal.open(directory, b"state", b"i" * 32)
+    proved = Proved((b"l" * 32, b"a" * 32), (b"s" * 32, b"t" * 32))
+    for record in write_claims([BlockWrite(1, 2, b"", proved), BlockWrite(1, 3, b"", Proved((), ()))]):
+        journal.append(record)
+    journal.close()
+    directory.close()
+    raw = (tmp_path / "state").read_bytes()
+    payload = (
+        bytes.fromhex("00000001 00000002 02") + b"l" * 32 + b"s" * 32 + b"t" * 32 + bytes.fromhex("0000000100000003 00")
+    )
+    assert raw[:40] == b"P2PS\x01\0\0\0" + b"i" * 32
+    assert raw[40:44] == len(payload).to_bytes(4, "big")
+    assert raw[48:] == payload
+    assert os.stat(tmp_path / "state").st_mode & 0o777 == 0o600
