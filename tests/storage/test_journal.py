@@ -1,4 +1,4 @@
-"""The state file: what is written is read again, in records of bounded size, and nothing is taken for what it is not."""
+"""The state file: what is written is read again, and its records have bounded sizes."""
 
 from __future__ import annotations
 
@@ -69,9 +69,8 @@ def test_the_format_is_what_it_says(tmp_path: Path) -> None:
     journal.close()
     directory.close()
     raw = (tmp_path / "state").read_bytes()
-    payload = (
-        bytes.fromhex("00000001 00000002 02") + b"l" * 32 + b"s" * 32 + b"t" * 32 + bytes.fromhex("0000000100000003 00")
-    )
+    first = bytes.fromhex("00000001 00000002 02") + b"l" * 32 + b"s" * 32 + b"t" * 32
+    payload = first + bytes.fromhex("00000001 00000003 00")
     assert raw[:40] == b"P2PS\x01\0\0\0" + b"i" * 32
     assert raw[40:44] == len(payload).to_bytes(4, "big")
     assert raw[48:] == payload

@@ -66,7 +66,7 @@ MACOS_NAMES: Final = NameRules(folds_case=True, normalises=True)
 
 
 def local_names() -> NameRules:
-    """The rules that hold on every file system of this machine; macOS, for one, has some that fold and some that do not."""
+    """The rules that hold on every file system of this machine: on macOS, for one, some fold names and some do not."""
     return WINDOWS_NAMES if sys.platform == "win32" else POSIX_NAMES
 
 
