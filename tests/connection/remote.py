@@ -142,7 +142,7 @@ class Remote:
             self.events.append(event)
 
     def take_bytes(self) -> None:
-        data = b"".join(self.connection.data_to_send())
+        data = b"".join(self.connection.data_to_send(self.now))
         assert not (data and self.ended), "bytes after the end"
         self.ended = self.connection.output_ended
         if self.receive_cipher is None:
@@ -300,7 +300,7 @@ class Remote:
     def command(self, *commands: Command) -> None:
         """Give commands to the connection under test."""
         for command in commands:
-            self.connection.send(command)
+            self.connection.send(command, self.now)
         self.settle()
 
     def of(self, kind: type[E]) -> list[E]:

@@ -184,8 +184,8 @@ class Connection:
         return self._session.topics.asked_for(topic)
 
     def is_open(self, topic: bytes) -> bool:
-        """Whether the topic is open on this link."""
-        return self._session.topics.opened(topic) is not None
+        """Whether the topic is open on this link, and the link is not over."""
+        return self._state is LinkState.OPEN and self._session.topics.opened(topic) is not None
 
     def peer_units(self, topic: bytes) -> list[tuple[int, int]]:
         """What the other side holds of an open topic: inclusive spans of units."""
@@ -223,18 +223,31 @@ class Connection:
                 return None
         return self._events.popleft()
 
-    def data_to_send(self) -> list[Buffer]:
-        """Buffers to send, in order; they are the caller's from now on. Call it when those before are sent."""
+    def data_to_send(self, now: float | None = None) -> list[Buffer]:
+        """Buffers to send, in order; they are the caller's from now on. Call it when those before are sent.
+
+        Without `now`, if this makes room to read again, time counts again only when the connection is told the time.
+        """
+        if now is not None:
+            self._advance_clock(now)
         buffers = self._outbox.take()
         self._timers.stop(Timer.OUTPUT)
+        if now is not None:
+            self._timers.reading = self._reads()
         if self._ended and self._state is LinkState.DRAINING:
             self._end_of_stream()
         return buffers
 
     # --- commands ---
 
-    def send(self, command: Command) -> None:
-        """Carry out a command. Raises `LocalProtocolError`, having changed nothing, if the protocol forbids it now."""
+    def send(self, command: Command, now: float | None = None) -> None:
+        """Carry out a command. Raises `LocalProtocolError`, having changed nothing, if the protocol forbids it now.
+
+        Without `now` it counts as given when the connection was last told the time: the timers of requests, which
+        `RequestBlocks` and `SendBlock` start, then run out early.
+        """
+        if now is not None:
+            self._advance_clock(now)
         if isinstance(command, CloseLink):
             try:
                 self._close(command.code, command.detail, command.frame_type)

@@ -19,15 +19,18 @@ from p2pwire.wire import messages as msg
 from p2pwire.wire.messages import EncodeError
 from p2pwire.wire.registry import MAX_FRAME_BODY, MAX_OPEN_PINGS, RejectCode
 
-MAX_QUEUE: Final = 2**20
+MAX_QUEUE: Final = 2**19
 """bytes waiting above which commands that the protocol does not count are refused too: a caller that looks at
 `Connection.can_send` never gets there."""
 
 
 def carry_out(session: Session, command: cmd.Command) -> None:
     """Any command but `CloseLink`. Raises `LocalProtocolError`, having changed nothing."""
+    handler = _COMMANDS.get(type(command))
+    if handler is None:
+        raise TypeError(f"{type(command).__name__} is no command")
     try:
-        _COMMANDS[type(command)](session, command)
+        handler(session, command)
     except EncodeError as error:
         raise LocalProtocolError(error.text) from None
 

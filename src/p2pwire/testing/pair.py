@@ -91,7 +91,7 @@ class Pair:
         each(source)
         moved = False
         if len(target.arriving) < self.capacity:
-            data = b"".join(source.connection.data_to_send())
+            data = b"".join(source.connection.data_to_send(self.now))
             source.sent += data
             target.arriving += data
             moved = bool(data)
