@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from click.testing import CliRunner
 from p2pwire.cli.command import p2pwire
 
 PATIENCE = 30.0
-"""seconds after which something that a test waits for has failed; nothing takes as long as this."""
+"""seconds that a process has for all it does; nothing takes as long as this."""
 
 
 @attrs.frozen
@@ -62,6 +63,9 @@ class Process:
             **options,
         )
         self.seen: list[dict[str, Any]] = []
+        self._watchdog = threading.Timer(PATIENCE, self.popen.kill)
+        self._watchdog.start()
+        self._finished = False
 
     def __enter__(self) -> Self:
         return self
@@ -69,9 +73,11 @@ class Process:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.popen.poll() is None:
+        if not self._finished:
             self.popen.kill()
-        self.popen.communicate(timeout=PATIENCE)
+            self.finish()
+        self._watchdog.cancel()
+        self._watchdog.join()
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Events as they come, until the process closes its output."""
@@ -88,6 +94,11 @@ class Process:
                 return event
         raise AssertionError(f"no {name} {fields} among {self.seen}: {self.finish().err}")
 
+    def wait_for_notice(self, part: str) -> str:
+        """The next line on standard error that has this part."""
+        assert self.popen.stderr is not None
+        return next(line for line in self.popen.stderr if part in line)
+
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> Run:
         """Send a signal, and wait for the end."""
         self.popen.send_signal(number)
@@ -95,7 +106,8 @@ class Process:
 
     def finish(self) -> Run:
         """Wait for the end; what was said since the last event read."""
-        out, err = self.popen.communicate(timeout=PATIENCE)
+        self._finished = True
+        out, err = self.popen.communicate()
         return Run(self.popen.returncode, out, err)
 
 

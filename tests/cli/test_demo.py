@@ -51,12 +51,13 @@ def test_the_story_is_told_in_order(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_play_leaves_nothing(tmp_path: Path) -> None:
-    with Process("demo", "--size", "16MiB", "--json", env={"TMPDIR": str(tmp_path)}) as process:
-        process.wait_for("listening", name="Bob")
-        ended = process.interrupt()
-    assert ended.code == 130
-    assert ended.err == "p2pwire: interrupted\n"
-    assert os.listdir(tmp_path) == []
+    for moment in ("listening", "peer"):
+        with Process("demo", "--size", "16MiB", "--json", env={"TMPDIR": str(tmp_path)}) as process:
+            process.wait_for(moment)
+            ended = process.interrupt()
+        assert ended.code == 130
+        assert ended.err == "p2pwire: interrupted\n"
+        assert os.listdir(tmp_path) == []
 
 
 def test_an_actor_that_fails_is_named(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from p2pwire.content.objects import ObjectInfo
 from p2pwire.content.uri import Uri
 from p2pwire.wire.registry import EntryType, ObjectKind
 
-from .program import run
+from .program import Process, run
 
 HELLO = "p2pwire:tzsirkwz6nhellgxaxxcjvjerdb3toxccagq7ctzlishjda3d5ba"
 
@@ -153,6 +153,26 @@ def test_verify_trusts_the_id_and_not_the_length_beside_it(hello: Path) -> None:
     result = run("verify", hello, f"{HELLO}?xl=6")
     assert result.code == 0
     assert result.sentence == "p2pwire: xl of the URI is 6, and the object that it names has 5 bytes"
+
+
+def test_hashing_can_be_interrupted(tmp_path: Path) -> None:
+    with (tmp_path / "endless").open("wb") as file:
+        file.truncate(2**40)
+    with Process("verify", "--json", tmp_path / "endless", HELLO) as process:
+        process.wait_for("progress")
+        ended = process.interrupt()
+    assert ended.code == 130
+    assert ended.err.strip() == "p2pwire: interrupted"
+    assert ended.events[-1]["code"] == "interrupted"
+
+
+def test_who_stops_reading_hears_no_complaint(hello: Path) -> None:
+    with Process("id", hello) as process:
+        assert process.popen.stdout is not None
+        process.popen.stdout.close()
+        process.popen.stdout = None
+        ended = process.finish()
+    assert (ended.code, ended.err) == (1, "")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -205,18 +205,21 @@ async def _actor(name: str, place: Path, *arguments: str) -> AsyncIterator[Actor
     """A process; leaving the block ends it, in order if it can."""
     log = place / f"{name}.log"
     with log.open("wb") as errors:
-        process = await anyio.open_process([sys.executable, "-m", "p2pwire", *arguments], stderr=errors)
+        # In a session of its own, so that Ctrl-C reaches this process alone, and all others in order.
+        command = [sys.executable, "-m", "p2pwire", *arguments]
+        process = await anyio.open_process(command, stderr=errors, start_new_session=True)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
         yield Actor(name, process, BufferedByteReceiveStream(process.stdout), log)
     finally:
         with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(LAST_WORDS):
-                await process.stdin.aclose()
-                await process.wait()
-            if process.returncode is None:
-                process.kill()
+            with suppress(ProcessLookupError):
+                process.terminate()
+                with anyio.move_on_after(LAST_WORDS):
+                    await process.wait()
+                if process.returncode is None:
+                    process.kill()
             await process.aclose()
 
 

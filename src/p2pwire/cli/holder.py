@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -47,14 +46,8 @@ async def _hold(content: PartialContent, peers: tuple[HostPort, ...]) -> None:
         uri = await peer.share(content)
         output.listening(str(uri.peers[0]), peer_id_text(peer.identity.public), str(uri))
         introduce(peer, uri.oid, await options.resolve_peers())
-        while await _standard_input():
-            pass
-
-
-async def _standard_input() -> bytes:
-    """What comes next on standard input; empty at its end."""
-    await anyio.wait_readable(sys.stdin.fileno())
-    return os.read(sys.stdin.fileno(), 4096)
+        # Whoever plays is gone when nobody holds the other end of standard input.
+        await anyio.wait_readable(sys.stdin.fileno())
 
 
 @attrs.define(eq=False)

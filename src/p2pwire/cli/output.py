@@ -29,6 +29,10 @@ LINE_INTERVAL: Final = 1.0
 """seconds between two lines of progress in a pipe or a log."""
 
 
+WIDE: Final = 80
+"""columns of a terminal from which there is room for a rate."""
+
+
 class Output(ABC):
     """Where a command reports to."""
 
@@ -196,18 +200,28 @@ class TextOutput(Output):
         if self._verbose:
             self.say(text)
 
+    def notice(self, text: str) -> None:
+        if self._terminal and sys.stderr.isatty():
+            # On the same screen a bar may be below.
+            self._line(f"p2pwire: {text}", wrap=True)
+        else:
+            super().notice(text)
+
     @contextmanager
     def meter(self, label: str, *, events: bool = True) -> Iterator[Meter]:
         """See `Output`."""
         if self._quiet:
             yield Meter()
         elif self._terminal:
-            with Progress(
-                TextColumn("{task.description}", markup=False),
+            columns = (
+                TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
                 BarColumn(bar_width=None),
                 TaskProgressColumn(),
-                TextColumn("{task.fields[amount]}", markup=False),
+                TextColumn("{task.fields[amount]}", markup=False, table_column=Column(no_wrap=True)),
                 _RateColumn(),
+            )
+            with Progress(
+                *columns[: None if self._console.width >= WIDE else -1],
                 console=self._console,
                 transient=True,
                 redirect_stdout=False,
