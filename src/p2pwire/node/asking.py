@@ -24,6 +24,9 @@ PIPELINE: Final = 256
 REQUEST_BATCH: Final = 32
 """blocks of room for which further requests wait while more than so many blocks are on their way."""
 
+FAIR_REQUEST: Final = 16
+"""blocks that a topic may ask for at a time, however many other topics of the link wait for their turn."""
+
 DEFAULT_RETRY: Final = 1.0
 """seconds before a link is asked again that refused without saying when."""
 
@@ -152,7 +155,8 @@ class Asking:
             del link.hungry[topic]
             if swarm.picker is None:
                 continue
-            picked = swarm.picker.next_request(link.id, room, now)
+            share = max(room // (len(link.hungry) + 1), FAIR_REQUEST)
+            picked = swarm.picker.next_request(link.id, min(room, share), now)
             if picked is None:
                 swarm.idle[link.id] = None
                 self._await_endgame(swarm)

@@ -34,6 +34,8 @@ class Core:
     """Monotonic seconds."""
     unix_time: float = 0.0
     """Seconds since 1970."""
+    closing: bool = False
+    """The node stops: nothing is dialled or accepted any more."""
     links: dict[int, Link] = attrs.field(factory=dict)
     swarms: dict[bytes, Swarm] = attrs.field(factory=dict)
     catalogue: dict[bytes, Offer] = attrs.field(factory=dict)
@@ -78,11 +80,11 @@ class Core:
         The event that says so may still wait: a link that is stalled processes none.
         """
         link.tell_time(self.now)
-        self.unsettle(link)
         try:
             link.connection.send(command)
         except LocalProtocolError:
             return False
+        self.unsettle(link)
         return True
 
     def send_counted(self, link: Link, command: Command, cost: int = 1) -> bool:

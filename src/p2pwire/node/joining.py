@@ -135,7 +135,7 @@ class Joining:
         if swarm is None:
             return
         del swarm.links[link.id]
-        if not link.topics:
+        if not link.topics and not link.over:
             link.idle_since = self._core.now
         self._meeting.topic_closed(link, topic)
         self._downloads.link_closed(swarm, link)

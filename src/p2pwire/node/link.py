@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from math import inf
+from typing import Final
 
 import attrs
 
@@ -51,6 +52,10 @@ class Reading:
     """None until they are read."""
     sent: int = 0
     """Blocks handed to the connection."""
+
+
+ALLOWANCE_STEP: Final = 0.02
+"""seconds by which the allowance is looked at late rather than early, so that rounding can not wake anyone twice."""
 
 
 def control_allowance(now: float) -> TokenBucket:
@@ -181,6 +186,12 @@ class Link:
         """Whether so many counted control frames are within the allowance."""
         self.control.take(0, now)
         return self.control.tokens >= cost
+
+    def may_say_at(self, cost: int, now: float) -> float:
+        """When that will be so; infinity if it is now."""
+        if self.may_say(cost, now):
+            return inf
+        return now + (cost - self.control.tokens) / self.control.rate + ALLOWANCE_STEP
 
     def request_id(self) -> int:
         """A fresh id for a request [TR-030]."""

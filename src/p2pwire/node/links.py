@@ -50,14 +50,12 @@ class Links:
         self._alarms: Alarms[Link] = Alarms()
         self._last_link = 0
         self._ordinal = 0
-        self._closing = False
 
     # --- resources ---
 
     def added(self, swarm: Swarm) -> None:
         """A new resource."""
-        if not self._closing:
-            self.meeting.want(swarm.topic)
+        self.meeting.want(swarm.topic)
         self._joining.added(swarm)
 
     def give(self, topic: bytes, endpoints: Iterable[Endpoint], identity: bytes | None) -> None:
@@ -78,7 +76,7 @@ class Links:
 
     def accepted(self, remote: Endpoint | None, local: Endpoint | None) -> Link | None:
         """An inbound carrier, if there is room for it."""
-        if self._closing or not self.meeting.admits(remote) or not self._admission.admits(remote):
+        if self._core.closing or not self.meeting.admits(remote) or not self._admission.admits(remote):
             return None
         self.meeting.saw_interface(local)
         return self._open(Role.RESPONDER, remote, outbound=False)
@@ -91,7 +89,7 @@ class Links:
         link = self._open(Role.INITIATOR, target.endpoint, outbound=True, expected=target.identity, attempt=attempt)
         link.learned_from = target.learned_from
         self._joining.want(link, sorted(target.topics))
-        if self._closing:
+        if self._core.closing:
             self._close(link, CloseCode.SHUTDOWN, "this peer stops")
         return link
 
@@ -124,9 +122,7 @@ class Links:
 
     def close(self) -> None:
         """This peer stops."""
-        self._closing = True
-        for topic in self._core.swarms:
-            self.meeting.unwant(topic)
+        self._core.closing = True
         for link in self._core.links.values():
             self._close(link, CloseCode.SHUTDOWN, "this peer stops")  # [CL-011]
 
@@ -187,8 +183,7 @@ class Links:
             self._downloads.write()
             if not core.unsettled:
                 break
-        if not self._closing:
-            self.meeting.dial()
+        self.meeting.dial()
 
     def _settle(self, link: Link) -> None:
         connection = link.connection
@@ -241,10 +236,8 @@ class Links:
         if link.refused:
             at = min(at, next(iter(link.refused.values())))
         if link.waiting or link.sated:
-            short = max(JOIN_COST, INTEREST_COST) - link.control.tokens
-            if short > 0:
-                at = min(at, self._core.now + short / link.control.rate)
-        if link.established_at and not link.over and not self.meeting.keeps(link):
+            at = min(at, link.may_say_at(max(JOIN_COST, INTEREST_COST), self._core.now))
+        if link.idle_since < inf and not self.meeting.keeps(link):
             at = min(at, link.idle_since + self._config.useless_after)
         # An alarm that comes early does no harm, and most of them are only put off.
         if at < link.alarm_at:
@@ -314,6 +307,7 @@ class Links:
 
     def _on_closed(self, link: Link, event: ev.Closed) -> None:
         link.over = True
+        link.quiet_until = link.idle_since = inf
         self._admission.closed(link)
         self._joining.link_over(link)
         if link.announced:

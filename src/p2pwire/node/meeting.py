@@ -133,6 +133,8 @@ class Meeting:
 
     def dial(self) -> None:
         """Begin the dials that are due."""
+        if self._core.closing:
+            return
         self._book.expire(self._core.unix_time)
         self._follow()
         while (target := self._dialer.next(self._core.now)) is not None:
@@ -159,7 +161,7 @@ class Meeting:
     def _retry(self, link: Link) -> bool:
         """One further attempt with the suite that the responder wants, with the same lists [VN-054] to [VN-056]."""
         attempt = link.attempt
-        if attempt is None or link.wanted_suite is None or attempt.suite is not None:
+        if attempt is None or link.wanted_suite is None or attempt.suite is not None or self._core.closing:
             return False
         self._begin(Attempt(attempt.target, attempt.grease, link.wanted_suite))
         return True
@@ -221,8 +223,7 @@ class Meeting:
         because of a record, nor one for topics that are not wanted any more [CL-009]."""
         if link.attempt is None:
             return True
-        wanted = any(topic in self._core.catalogue for topic in link.wanted)
-        return wanted and link.attempt.target.source in _OF_USER
+        return link.attempt.target.source in _OF_USER and any(topic in self._core.catalogue for topic in link.wanted)
 
     def closed(self, link: Link, event: Closed) -> None:
         """A link is over."""
@@ -308,6 +309,8 @@ class Meeting:
 
     def next_timeout(self) -> float | None:
         """When `on_time`, `tell` or `dial` have something to do."""
+        if self._core.closing:
+            return None
         now = self._core.now
         times = (self._own.next_timeout(), self._exchange.next_timeout(now), self._dialer.next_timeout(now))
         return min((time for time in times if time is not None), default=None)
