@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 from p2pwire.adapters.anyio import Peer
-from p2pwire.adapters.transfer import FetchCancelledError
+from p2pwire.adapters.transfer import FetchCancelledError, PeerClosedError
 from p2pwire.content.merkle import BLOCK
 from p2pwire.content.uri import Uri
 from p2pwire.node import events as happened
@@ -265,10 +265,8 @@ async def test_a_full_disk_ends_the_fetch_with_its_error_and_keeps_the_rest(new_
             with pytest.raises(StorageError):
                 async for _ in fetch:
                     pass
-        assert not (tmp_path / "blob").exists()
-        async with new_peer() as bob, new_peer() as alice:
-            await bob.listen("127.0.0.1")
-            done = await alice.fetch(await bob.share(shared), tmp_path)
+            assert not (tmp_path / "blob").exists()
+            done = await alice.fetch(uri, tmp_path)  # there is room now
     assert (tmp_path / "blob").read_bytes() == some_bytes(300 * BLOCK)
     assert 0 < sum(done.sources.values()) < 300 * BLOCK
 
@@ -359,6 +357,11 @@ async def test_a_peer_that_leaves_says_so_and_its_story_ends(new_peer: Any) -> N
             with pytest.raises(FetchCancelledError):
                 await waiting
             assert [type(event) async for event in own][-1] is happened.PeerDisconnected
+            for work in (alice.listen("127.0.0.1"), alice.share(share_bytes(b"hello"))):
+                with pytest.raises(PeerClosedError):
+                    await work
+            with pytest.raises(PeerClosedError):
+                alice.fetch(Uri(bytes(32)))
 
 
 PROGRAMS = {

@@ -138,6 +138,7 @@ def test_only_addresses_of_tcp_are_endpoints() -> None:
     assert endpoint_of("/run/socket") is None
     assert endpoint_of(("::ffff:192.0.2.1", 5, 0, 0)) == Endpoint.parse("192.0.2.1", 5)
     assert endpoint_of(("fe80::1%lo", 5, 0, 1)) == Endpoint.parse("fe80::1%lo", 5)
+    assert endpoint_of(("fe80::1", 5, 0, 7)) == Endpoint.parse("fe80::1%7", 5)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import attrs
 from p2pwire.adapters.disk import Line, Store
 from p2pwire.adapters.sockets import reachable_endpoints
 from p2pwire.adapters.story import Story
-from p2pwire.adapters.transfer import FetchCancelledError, Fetched, Transfer
+from p2pwire.adapters.transfer import FetchCancelledError, Fetched, PeerClosedError, Transfer
 from p2pwire.adapters.workers import Ending, Work
 from p2pwire.connection.config import Role
 from p2pwire.content.objects import topic_of
@@ -79,18 +79,27 @@ class Engine:
         self._transfers: dict[bytes, Transfer] = {}
         self._stories: WeakSet[Story] = WeakSet()
         self._bound: list[Endpoint] = []
+        self._closed = False
 
     # --- what the application asks for ---
 
+    def check_open(self) -> None:
+        """Raise PeerClosedError if the peer has left."""
+        if self._closed:
+            raise PeerClosedError("the peer is closed")
+
     def listening(self, bound: Iterable[Endpoint]) -> None:
         """These addresses are listened on too."""
+        self.check_open()
         self._bound += bound
         self.node.set_listening(self._bound, self.now(), unix_time())
         self.pump()
 
     def share(self, content: Shared) -> Uri:
         """Serve content that was hashed; its URI, with the addresses that are listened on."""
+        self.check_open()
         info = content.info
+        self._clear_failed(info.topic)
         if info.topic in self._stores:
             # It is served already, or will be as soon as it is complete.
             content.close()
@@ -104,6 +113,8 @@ class Engine:
 
     def fetch(self, uri: Uri, place: Storage, changed: Callable[[], None], *, sequential: bool) -> Transfer:
         """Begin a fetch. Raises ValueError if the object is shared or fetched already."""
+        self.check_open()
+        self._clear_failed(topic_of(uri.oid))
         peers = [Endpoint.parse(peer.host, peer.port) for peer in uri.peers]
         begun = self.now()
         topic = self.node.fetch(uri.oid, begun, peers=peers, identity=uri.identity, sequential=sequential)
@@ -129,6 +140,11 @@ class Engine:
         if self._transfers.get(transfer.topic) is transfer:
             self._forget(transfer.topic)
 
+    def _clear_failed(self, topic: bytes) -> None:
+        transfer = self._transfers.get(topic)
+        if transfer is not None and transfer.error is not None:
+            self._forget(topic)
+
     def forget(self, oid: bytes) -> None:
         """Stop to share or fetch an object."""
         self._forget(topic_of(oid))
@@ -137,14 +153,14 @@ class Engine:
         self.node.forget(topic, self.now())
         store = self._stores.pop(topic, None)
         if store is not None:
-            store.writing.submit(store.close, lambda result, error: self._closed(topic))
+            store.writing.submit(store.close, lambda result, error: self._store_closed(topic))
         transfer = self._transfers.pop(topic, None)
         if transfer is not None and not transfer.over:
             transfer.error = FetchCancelledError("the fetch was cancelled; what was verified is kept")
             transfer.changed()
         self.pump()
 
-    def _closed(self, topic: bytes) -> None:
+    def _store_closed(self, topic: bytes) -> None:
         if topic not in self._stores:
             self._lines.pop(topic, None)
 
@@ -158,6 +174,7 @@ class Engine:
 
     def close_links(self) -> None:
         """Say SHUTDOWN to everybody; `Outside.hang_up` follows for each link."""
+        self._closed = True
         self.node.close(self.now())
         self.pump()
 
@@ -195,6 +212,7 @@ class Engine:
 
     def attached(self, role: Role) -> NodeTraffic:
         """A carrier of the application's own. Call `pump` when the link can be told to transmit."""
+        self.check_open()
         return NodeTraffic(self, self.node.attach(role, self.now()))
 
     def on_time(self) -> None:

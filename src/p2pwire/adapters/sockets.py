@@ -53,7 +53,10 @@ def endpoint_of(name: object) -> Endpoint | None:
     """The endpoint that `getpeername`, `getsockname` or `accept` gave; None if it is not one of TCP."""
     if not isinstance(name, tuple) or len(name) < 2:
         return None
-    return Endpoint.parse(name[0], name[1])
+    endpoint = Endpoint.parse(name[0], name[1])
+    if len(name) == 4 and name[3] and not endpoint.zone:
+        return Endpoint(endpoint.ip, endpoint.port, str(name[3]))
+    return endpoint
 
 
 def socket_address(endpoint: Endpoint) -> tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]:

@@ -69,6 +69,7 @@ class Peer:
 
         Returns the addresses with the port. Raises OSError.
         """
+        self._engine.check_open()
         if host is None:
             addresses: Iterable[str] = ANY_HOST
         elif literal(host, port) is not None:
