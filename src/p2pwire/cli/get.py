@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 import attrs
 import click
@@ -20,10 +19,20 @@ from p2pwire.cli.arguments import reporting, seconds_argument, uri_argument
 from p2pwire.cli.errors import CommandError
 from p2pwire.cli.objects import content_length
 from p2pwire.cli.output import Meter, Output
-from p2pwire.cli.session import Narrator, PeerOptions, listen, open_peer, peer_options, run_until_signal
-from p2pwire.cli.text import count_text, printable
+from p2pwire.cli.session import (
+    Narrator,
+    PeerOptions,
+    cancellable,
+    introduce,
+    listen,
+    open_peer,
+    peer_options,
+    run_until_signal,
+)
+from p2pwire.cli.text import count_text
 from p2pwire.content.uri import Uri, encode_base32
 from p2pwire.crypto.identity import peer_id_text
+from p2pwire.node.address import Endpoint
 from p2pwire.node.node import Progress
 from p2pwire.node.swarm import Phase
 from p2pwire.storage.errors import StorageErrorKind, reported, shown
@@ -106,15 +115,18 @@ async def _get(output: Output, wanted: Wanted, options: PeerOptions) -> None:
     with output.meter("checking", events=False) as meter:
         found = await anyio.to_thread.run_sync(_existing, wanted, meter)
     if found is not None:
-        output.say(f"{printable(str(wanted.place))} is here already")
+        output.say(f"{wanted.place} is here already")
         output.complete(str(wanted.place), content_length(found), time.monotonic() - began, {})
         if not wanted.keep_sharing:
+            found.close()
             return
     peers = await options.resolve_peers()
     async with open_peer(output, options) as (peer, narrator):
         await _listen(output, peer, wanted, options)
         if found is not None:
             await peer.share(found)
+            named = (Endpoint.parse(known.host, known.port) for known in wanted.uri.peers)
+            introduce(peer, wanted.uri.oid, [*peers, *named])
         else:
             fetch = peer.fetch(wanted.uri, wanted.directory, peers, sequential=wanted.sequential)
             with output.meter("getting") as meter:
@@ -133,11 +145,6 @@ def _existing(wanted: Wanted, meter: Meter) -> Shared | None:
 
     This needs no peer; and whoever waits for one should hear at once that the name is taken.
     """
-
-    def hashed(done: int, total: int) -> None:
-        anyio.from_thread.check_cancelled()
-        meter.show(done, total)
-
     place = wanted.place
     taken = CommandError(StorageErrorKind.EXISTS.value, f"{shown(place)} exists and is not the same content")
     if place.is_symlink():
@@ -148,7 +155,7 @@ def _existing(wanted: Wanted, meter: Meter) -> Shared | None:
     try:
         if wanted.uri.length not in (None, survey.length):
             raise taken
-        found = survey.hash(hashed)
+        found = survey.hash(cancellable(meter.show))
         if found.info.oid != wanted.uri.oid:
             raise taken
     except BaseException:

@@ -11,7 +11,7 @@ import click
 from p2pwire.cli.arguments import HostPort, peer_address, reporting, uri_argument
 from p2pwire.cli.errors import CommandError
 from p2pwire.cli.output import Output
-from p2pwire.cli.text import count_text, printable, size_text
+from p2pwire.cli.text import count_text, size_text
 from p2pwire.content.manifest import Manifest
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.content.uri import Uri
@@ -65,7 +65,7 @@ def verify(output: Output, path: str, uri: Uri, peers: tuple[HostPort, ...]) -> 
         manifest = _ask(uri, peers) if info.kind == ObjectKind.MANIFEST and (peers or uri.peers) else None
         what = _difference(info, uri) if manifest is None else _differences(output, path, uri, manifest)
         own = f"its own id is {uri_of(info, None)}"
-        raise CommandError("mismatch", f"{printable(path)} is not what the URI names: {what}; {own}")
+        raise CommandError("mismatch", f"{path} is not what the URI names: {what}; {own}")
     if uri.length not in (None, info.length):
         output.notice(f"xl of the URI is {uri.length}, and the object that it names has {info.length} bytes")
     output.complete(path, size, time.monotonic() - began, {})
@@ -120,7 +120,7 @@ def content_length(shared: Shared) -> int:
 
 def described(shared: Shared) -> str:
     """Name and size of content, for people."""
-    name = f'"{printable(shared.name)}"' if shared.name is not None else "a nameless object"
+    name = f'"{shared.name}"' if shared.name is not None else "a nameless object"
     if shared.manifest is None:
         return f"{name}, {size_text(shared.info.length)}"
     files = sum(entry.type != EntryType.EMPTY_DIRECTORY for entry in shared.manifest)

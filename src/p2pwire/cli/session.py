@@ -40,8 +40,7 @@ from p2pwire.node.events import (
 from p2pwire.node.node import NodeConfig
 from p2pwire.storage.errors import StorageError
 from p2pwire.storage.identity_file import load_identity, load_network_secret
-from p2pwire.storage.interface import Progress, Shared
-from p2pwire.storage.scan import scan
+from p2pwire.storage.interface import Progress
 from p2pwire.wire.registry import ObjectKind
 
 T = TypeVar("T")
@@ -135,14 +134,14 @@ def introduce(peer: Peer, oid: bytes, endpoints: Iterable[Endpoint]) -> None:
     engine.pump()
 
 
-async def hash_path(path: str, progress: Progress) -> Shared:
-    """Hash a file or folder in a worker thread, and stop when the task is cancelled."""
+def cancellable(progress: Progress) -> Progress:
+    """For hashing in a worker thread: it ends when the task that waits for it is cancelled."""
 
     def hashed(done: int, total: int) -> None:
         anyio.from_thread.check_cancelled()
         progress(done, total)
 
-    return await anyio.to_thread.run_sync(scan, path, hashed)
+    return hashed
 
 
 class Narrator:

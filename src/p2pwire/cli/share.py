@@ -5,14 +5,15 @@ from __future__ import annotations
 from functools import partial
 
 import anyio
+import anyio.to_thread
 import click
 
 from p2pwire.cli.arguments import reporting
 from p2pwire.cli.objects import described, tell_skipped
 from p2pwire.cli.output import Output
-from p2pwire.cli.session import PeerOptions, hash_path, introduce, listen, open_peer, peer_options, run_until_signal
-from p2pwire.cli.text import printable
+from p2pwire.cli.session import PeerOptions, cancellable, introduce, listen, open_peer, peer_options, run_until_signal
 from p2pwire.crypto.identity import peer_id_text
+from p2pwire.storage.scan import scan
 
 
 @click.command()
@@ -33,8 +34,8 @@ async def _share(output: Output, paths: tuple[str, ...], options: PeerOptions) -
         bound = await listen(peer, options)
         identity = peer_id_text(peer.identity.public)
         for path in paths:
-            with output.meter(f"hashing {printable(path)}", events=False) as meter:
-                content = await hash_path(path, meter.show)
+            with output.meter(f"hashing {path}", events=False) as meter:
+                content = await anyio.to_thread.run_sync(scan, path, cancellable(meter.show))
             tell_skipped(output, content)
             what = described(content)
             uri = await peer.share(content)
