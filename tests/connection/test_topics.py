@@ -362,6 +362,16 @@ def test_offers_that_can_not_be(values: tuple[bytes, JoinFlag, ObjectInfo | None
         Offer(*values)
 
 
+def test_an_object_of_no_use_can_not_be_told() -> None:
+    info = ObjectInfo(7, 1, bytes(32))
+    odd = Blob()
+    odd.info = info
+    remote = responder(config(topics={odd.topic: odd.unknown})).open()
+    remote.say(remote.join(odd))
+    with pytest.raises(cmd.LocalProtocolError, match="kind: 7 is unknown"):
+        remote.command(cmd.TellObject(odd.topic, info))
+
+
 def test_oids_and_caps_do_not_show() -> None:
     remote = opened()
     topic = remote.connection._session.topics.get(BLOB.topic)
