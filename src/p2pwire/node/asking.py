@@ -24,6 +24,9 @@ PIPELINE: Final = 256
 REQUEST_BATCH: Final = 32
 """blocks of room for which further requests wait while more than so many blocks are on their way."""
 
+BACKLOG: Final = 1024
+"""verified blocks of one resource that wait for the disk above which no more is asked for: 16 MiB."""
+
 FAIR_REQUEST: Final = 16
 """blocks that a topic may ask for at a time, however many other topics of the link wait for their turn."""
 
@@ -156,7 +159,8 @@ class Asking:
             if swarm.picker is None:
                 continue
             share = max(room // (len(link.hungry) + 1), FAIR_REQUEST)
-            picked = swarm.picker.next_request(link.id, min(room, share), now)
+            disk_lags = swarm.backlog > BACKLOG
+            picked = None if disk_lags else swarm.picker.next_request(link.id, min(room, share), now)
             if picked is None:
                 swarm.idle[link.id] = None
                 self._await_endgame(swarm)

@@ -15,7 +15,7 @@ from p2pwire.content.merkle import block_count
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.node.actions import BlockToWrite, FinishDownload, OpenDownload, Restored, StoreManifest, WriteBlocks
 from p2pwire.node.announcing import Announcing
-from p2pwire.node.asking import Asking
+from p2pwire.node.asking import BACKLOG, Asking
 from p2pwire.node.core import Core
 from p2pwire.node.events import BlockStored, ContentKnown, FetchComplete, FetchFailed, ObjectKnown
 from p2pwire.node.flights import OneFile
@@ -141,7 +141,7 @@ class Downloads:
         self._announcing.forget(swarm)
         unwritten, swarm.unwritten = swarm.unwritten, []
         self._core.unwritten.pop(swarm, None)
-        self._release(unwritten)
+        self._release(swarm, unwritten)
 
     # --- links ---
 
@@ -185,6 +185,7 @@ class Downloads:
             link.unwritten += 1
             block = BlockToWrite(event.file, event.block, event.data, event.proved)
             swarm.unwritten.append(Unwritten(link, number, block))
+            swarm.backlog += 1
             if not swarm.writing:
                 self._core.unwritten[swarm] = None
         return True
@@ -199,7 +200,7 @@ class Downloads:
             self._core.actions.append(WriteBlocks(ticket, swarm.topic, tuple(waiting.block for waiting in batch)))
 
     def _wrote(self, swarm: Swarm, batch: list[Unwritten], result: None) -> None:
-        self._release(batch)
+        self._release(swarm, batch)
         if not self._core.current(swarm):
             return
         swarm.writing = False
@@ -215,10 +216,13 @@ class Downloads:
         self._finish_if_complete(swarm)
 
     def _write_failed(self, swarm: Swarm, batch: list[Unwritten], error: Exception) -> None:
-        self._release(batch)
+        self._release(swarm, batch)
         self.fail(swarm, error)
 
-    def _release(self, blocks: list[Unwritten]) -> None:
+    def _release(self, swarm: Swarm, blocks: list[Unwritten]) -> None:
+        if swarm.backlog > BACKLOG >= swarm.backlog - len(blocks):
+            self._core.restless[swarm] = None
+        swarm.backlog -= len(blocks)
         for waiting in blocks:
             waiting.link.unwritten -= 1
             self._core.unsettle(waiting.link)

@@ -13,6 +13,7 @@ from p2pwire.connection import events as ev
 from p2pwire.connection.commands import CloseLink
 from p2pwire.connection.config import Config, Role
 from p2pwire.connection.connection import Connection
+from p2pwire.connection.state import LinkState
 from p2pwire.crypto.identity import Identity
 from p2pwire.node.actions import HangUp, ResumeReading
 from p2pwire.node.address import Endpoint, Scope
@@ -212,13 +213,17 @@ class Links:
     def _take_events(self, link: Link) -> None:
         """Take what happened on a link, until too many of its blocks wait for the disk [FC-033]."""
         connection = link.connection
-        link.stalled = link.unwritten > MAX_UNWRITTEN_BLOCKS
+        link.stalled = self._waits_for_disk(link)
         link.tell_time(self._core.now)
         while not link.stalled and (event := connection.next_event()) is not None:
             self._HANDLERS[type(event)](self, link, event)
-            link.stalled = link.unwritten > MAX_UNWRITTEN_BLOCKS
+            link.stalled = self._waits_for_disk(link)
         if link.stalled:
             link.tell_time(self._core.now)
+
+    def _waits_for_disk(self, link: Link) -> bool:
+        # A link that this side has closed processes no input anyway, and its end is not to wait.
+        return link.unwritten > MAX_UNWRITTEN_BLOCKS and link.connection.state is LinkState.OPEN
 
     def _hang_up(self, link: Link) -> None:
         self._alarms.cancel(link)

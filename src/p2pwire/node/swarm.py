@@ -92,6 +92,8 @@ class Swarm:
     """While the manifest is fetched."""
     unwritten: list[Unwritten] = attrs.field(factory=list)
     """Verified blocks that wait for the disk."""
+    backlog: int = 0
+    """Verified blocks that are not written: those that wait, and those on their way to the disk."""
     writing: bool = False
     """Blocks are on their way to the disk: one piece of work at a time, so that neighbours gather meanwhile."""
     fresh: list[tuple[int, int]] = attrs.field(factory=list)
