@@ -21,7 +21,7 @@ COMMANDS = [name for name in ALL_COMMANDS if name != "demo-peer"]
     [
         ([], "Missing command"),
         (["fetch"], "No such command 'fetch'"),
-        (["--jason"], "No such option '--jason'"),
+        (["--jason"], "No such option"),
         (["identity"], "Missing command"),
         (["identity", "make"], "No such command 'make'"),
         (["identity", "new"], "Missing argument 'FILE'"),
