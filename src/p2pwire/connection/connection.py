@@ -347,21 +347,22 @@ class Connection:
                 return True
         return False
 
-    def _cell(self, arrived: Input, text: str, frame_type: int = NO_FRAME_TYPE) -> LinkState:
+    def _cell(self, arrived: Input, frame_type: int = NO_FRAME_TYPE) -> LinkState:
         """The state after this input. Raises the fault of the cell."""
         cell = next_link_state(self._state, arrived)
+        if isinstance(cell, LinkState):
+            return cell
+        text = f"{arrived.name} while the link is {self._state.name}"
         if cell is SILENT:
             raise SilentFault(text)
-        if isinstance(cell, CloseCode):
-            raise LinkFault(cell, text, frame_type)
-        return cell
+        raise LinkFault(cell, text, frame_type)
 
     def _on_preamble(self, raw: bytes) -> None:
         kind = raw[len(MAGIC)]
         arrived = _PREAMBLES.get(kind)
         if arrived is None:
             raise SilentFault(f"preamble of kind {kind}")
-        after = self._cell(arrived, f"a preamble of kind {kind} is not for this role")  # [VN-005] [VN-006]
+        after = self._cell(arrived)  # [VN-005] [VN-006]
         handshake = self._running_handshake
         if arrived is LinkInput.PREAMBLE_RESPONDER:
             handshake.read_response(raw)
@@ -381,7 +382,7 @@ class Connection:
                 self._report(_code_of(refusing.reason), f"refused: {refusing.reason.name}")
 
     def _on_message(self, message: bytes) -> None:
-        after = self._cell(LinkInput.HANDSHAKE_MESSAGE, "a handshake message is not due")
+        after = self._cell(LinkInput.HANDSHAKE_MESSAGE)
         handshake = self._running_handshake
         if self._state is LinkState.WAIT_MESSAGE_1:
             handshake.read_message_1(message)
@@ -437,7 +438,7 @@ class Connection:
             return True
         frame_type, body = found
         arrived = input_of(self._session, frame_type)
-        after = self._cell(arrived, f"frame {frame_type:#04x} while the link is {self._state.name}", frame_type)
+        after = self._cell(arrived, frame_type)
         try:
             close = receive(self._session, arrived, frame_type, body)
         except DecodeError as error:
@@ -483,7 +484,7 @@ class Connection:
         if self._state is LinkState.DRAINING and self._outbox:
             return False
         truncated = self._state is not LinkState.DRAINING
-        self._enter(self._cell(LinkInput.END, "the stream ended"))
+        self._enter(self._cell(LinkInput.END))
         if truncated:
             # [CL-040]
             self._report(CloseCode.NONE, "the stream ended without CLOSE", by_peer=True, truncated=True)

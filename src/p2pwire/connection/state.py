@@ -21,8 +21,14 @@ from typing import Final, TypeAlias
 from p2pwire.wire.registry import CloseCode, FrameType
 
 
+class _Key(Enum):
+    """A key of the tables, looked up with every frame: its identity is quicker to hash than its name."""
+
+    __hash__ = object.__hash__
+
+
 @unique
-class LinkState(Enum):
+class LinkState(_Key):
     """Where one side of a link stands; the value says what it waits for."""
 
     WAIT_RESPONSE = "initiator: flight 1 is sent, the responder's preamble comes next"
@@ -37,7 +43,7 @@ class LinkState(Enum):
 
 
 @unique
-class LinkInput(Enum):
+class LinkInput(_Key):
     """What can arrive on a link beside the frames that `FrameType` names."""
 
     PREAMBLE_INITIATOR = "the preamble of an initiator"
@@ -51,7 +57,7 @@ class LinkInput(Enum):
 
 
 @unique
-class TopicState(Enum):
+class TopicState(_Key):
     """Where one topic of a link stands."""
 
     FREE = "neither side has joined"
@@ -61,7 +67,7 @@ class TopicState(Enum):
 
 
 @unique
-class TopicInput(Enum):
+class TopicInput(_Key):
     """What can arrive about one topic."""
 
     JOIN = "JOIN of a known topic with the right cap"
