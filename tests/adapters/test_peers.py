@@ -371,7 +371,12 @@ from p2pwire.adapters.anyio import Peer
 from p2pwire.storage.memory import MemoryStorage
 async def main():
     async with Peer(storage=MemoryStorage()) as peer:
-        print(await peer.fetch(sys.argv[1]), flush=True)
+        fetch = peer.fetch(sys.argv[1])
+        async for progress in fetch:
+            if progress.done:
+                break
+        print(progress, flush=True)
+        await fetch
         await anyio.sleep_forever()
 anyio.run(main, backend=sys.argv[2])
 """,
@@ -380,18 +385,24 @@ import sys, threading
 from p2pwire.adapters.blocking import Peer
 from p2pwire.storage.memory import MemoryStorage
 with Peer(storage=MemoryStorage()) as peer:
-    print(peer.fetch(sys.argv[1]).wait(), flush=True)
+    fetch = peer.fetch(sys.argv[1])
+    for progress in fetch:
+        if progress.done:
+            break
+    print(progress, flush=True)
+    fetch.wait()
     threading.Event().wait()
 """,
 }
 
 
 async def test_a_program_that_is_interrupted_leaves_in_order(new_peer: Any, adapter: str) -> None:
+    """Ctrl-C in the middle of a fetch."""
     program = PROGRAMS.get(adapter, PROGRAMS["anyio"])
     with anyio.fail_after(GUARD):
         async with new_peer() as bob:
             await bob.listen("127.0.0.1")
-            uri = await bob.share(share_bytes(b"hello", "blob"))
+            uri = await bob.share(share_bytes(some_bytes(64_000_000), "blob"))
             told = bob.events()
             command = [sys.executable, "-c", program, str(uri), adapter]
             async with await anyio.open_process(command, stderr=subprocess.DEVNULL) as alice:

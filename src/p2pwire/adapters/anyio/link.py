@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from p2pwire.adapters.anyio.carriers import Carrier, StreamCarrier
 from p2pwire.adapters.anyio.flow import LEAVE_TIME, Flow, Wake
+from p2pwire.adapters.anyio.interrupts import hold_interrupts_out
 from p2pwire.adapters.traffic import ConnectionTraffic
 from p2pwire.connection.commands import CloseLink, Command, LocalProtocolError
 from p2pwire.connection.config import Config, Role
@@ -31,6 +32,7 @@ async def open_connection(stream: ByteStream, *, initiator: bool, config: Config
             async for event in link:
                 ...
     """
+    hold_interrupts_out(Link, ConnectionTraffic, Flow, StreamCarrier)
     link = Link(StreamCarrier(stream), Role.INITIATOR if initiator else Role.RESPONDER, config)
     failure: Exception | None = None
     async with anyio.create_task_group() as group:

@@ -18,6 +18,7 @@ from anyio.abc import ByteStream, TaskGroup, TaskStatus
 from p2pwire.adapters.anyio.carriers import Carrier, SocketCarrier, StreamCarrier
 from p2pwire.adapters.anyio.fetch import Events, Fetch
 from p2pwire.adapters.anyio.flow import LEAVE_TIME, Flow, Wake
+from p2pwire.adapters.anyio.interrupts import hold_interrupts_out
 from p2pwire.adapters.engine import Engine, NodeTraffic
 from p2pwire.adapters.places import Destination, PeerAddress, host_and_port, literal, parse_uri, storage_at
 from p2pwire.adapters.sockets import (
@@ -57,6 +58,7 @@ class Peer:
         self._life: AbstractAsyncContextManager[None] | None = None
 
     async def __aenter__(self) -> Peer:
+        hold_interrupts_out(_Outside, Engine, NodeTraffic, Flow, SocketCarrier, StreamCarrier)
         identity, config = self._given
         outside = _Outside()
         self._outside = outside
