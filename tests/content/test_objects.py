@@ -9,7 +9,7 @@ import pytest
 
 from p2pwire.content.merkle import BLOCK, NO_ROOT, TreeBuilder, root_of_leaves
 from p2pwire.content.objects import ObjectInfo, cap, object_id, topic_of
-from p2pwire.content.uri import encode_base32
+from p2pwire.wire.keys import encode_name
 from p2pwire.wire.registry import MAX_LENGTH, MAX_MANIFEST_LENGTH, ObjectKind
 
 HELLO = hashlib.sha256(b"hello").digest()
@@ -18,7 +18,7 @@ HELLO = hashlib.sha256(b"hello").digest()
 def test_the_blob_hello() -> None:
     info = ObjectInfo(ObjectKind.BLOB, 5, HELLO)
     assert info.oid == object_id(0, 5, HELLO)
-    assert encode_base32(info.oid) == "tzsirkwz6nhellgxaxxcjvjerdb3toxccagq7ctzlishjda3d5ba"
+    assert encode_name(info.oid) == "tzsirkwz6nhellgxaxxcjvjerdb3toxccagq7ctzlishjda3d5ba"
 
 
 def test_formulas() -> None:

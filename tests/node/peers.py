@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 from random import Random
 
-from p2pwire.crypto.identity import is_acceptable_key
 from p2pwire.node.address import Endpoint
 from p2pwire.node.peerbook import Origin
+from p2pwire.wire.keys import is_acceptable_key
 from p2pwire.wire.messages import Address, PeerRecord
 
 UNIX = 1_800_000_000

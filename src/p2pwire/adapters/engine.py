@@ -18,7 +18,7 @@ from p2pwire.adapters.transfer import FetchCancelledError, Fetched, PeerClosedEr
 from p2pwire.adapters.workers import Ending, Work
 from p2pwire.connection.config import Role
 from p2pwire.content.objects import topic_of
-from p2pwire.content.uri import Uri, encode_base32
+from p2pwire.content.uri import Uri
 from p2pwire.crypto.identity import Identity
 from p2pwire.node.actions import Dial, DiskAction, FinishDownload, HangUp, ResumeReading, Transmit
 from p2pwire.node.address import Endpoint
@@ -34,6 +34,7 @@ from p2pwire.node.events import (
 from p2pwire.node.node import Node, NodeConfig, PeerInfo
 from p2pwire.node.swarm import Resource
 from p2pwire.storage.interface import Content, Shared, Storage
+from p2pwire.wire.keys import encode_name
 from p2pwire.wire.messages import Buffer
 from p2pwire.wire.registry import MAX_URI_PEERS
 
@@ -118,7 +119,7 @@ class Engine:
         peers = [Endpoint.parse(peer.host, peer.port) for peer in uri.peers]
         begun = self.now()
         topic = self.node.fetch(uri.oid, begun, peers=peers, identity=uri.identity, sequential=sequential)
-        name = uri.name or encode_base32(uri.oid)[:NAME_LENGTH]
+        name = uri.name or encode_name(uri.oid)[:NAME_LENGTH]
         self._stores[topic] = self._store(topic, place=place, name=name)
         transfer = Transfer(topic, begun, self.node.progress(topic), changed)
         self._transfers[topic] = transfer

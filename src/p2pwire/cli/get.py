@@ -30,7 +30,7 @@ from p2pwire.cli.session import (
     run_until_signal,
 )
 from p2pwire.cli.text import count_text
-from p2pwire.content.uri import Uri, encode_base32
+from p2pwire.content.uri import Uri
 from p2pwire.crypto.identity import peer_id_text
 from p2pwire.node.address import Endpoint
 from p2pwire.node.node import Progress
@@ -38,6 +38,7 @@ from p2pwire.node.swarm import Phase
 from p2pwire.storage.errors import StorageErrorKind, reported, shown
 from p2pwire.storage.interface import Shared
 from p2pwire.storage.scan import Survey
+from p2pwire.wire.keys import encode_name
 
 TICK: Final = 0.1
 """seconds after which progress is looked at, news or not: what was shown last is never long out of date."""
@@ -60,7 +61,7 @@ class Wanted:
     @property
     def place(self) -> Path:
         """Where it will be: under the URI's name, or the beginning of its id."""
-        return self.directory / (self.uri.name or encode_base32(self.uri.oid)[:NAME_LENGTH])
+        return self.directory / (self.uri.name or encode_name(self.uri.oid)[:NAME_LENGTH])
 
 
 @click.command()

@@ -10,18 +10,17 @@ zero. Parameters may come in any order, and unknown ones are ignored. Their valu
 from __future__ import annotations
 
 import re
-from base64 import b32decode, b32encode
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 import attrs
 
+from p2pwire.wire.keys import decode_name, encode_name, is_acceptable_key
 from p2pwire.wire.registry import MAX_LENGTH, MAX_PATH_COMPONENT, MAX_URI, MAX_URI_PEERS
 
 SCHEME: Final = "p2pwire"
 
-_BASE32: Final = re.compile("[A-Za-z2-7]{52}")
 _QUERY: Final = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?\[\]]|%[0-9A-Fa-f]{2})*")
 _NUMBER: Final = re.compile("0|[1-9][0-9]*")
 _ENDPOINT: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([1-9][0-9]{0,4})")
@@ -65,19 +64,12 @@ class Endpoint(NamedTuple):
         return cls(host, int(match[3]))
 
 
-def encode_base32(value: bytes) -> str:
-    """Bytes as lower-case base32 without padding."""
-    return b32encode(value).decode().rstrip("=").lower()
-
-
-def decode_base32(text: str, field: str) -> bytes:
-    """The 32 bytes in 52 characters of base32. Raises `UriError` that names the field."""
-    if not _BASE32.fullmatch(text):
-        raise UriError(field, text, "must be 52 characters of base32: a to z and 2 to 7")
-    value = b32decode(text.upper() + "====")
-    if encode_base32(value) != text.lower():
-        raise UriError(field, text, "must end with 4 zero bits")
-    return value
+def _name_of(text: str, field: str) -> bytes:
+    """The 32 bytes of a parameter. Raises `UriError` that names the field."""
+    try:
+        return decode_name(text)
+    except ValueError as error:
+        raise UriError(field, text, str(error)) from None
 
 
 def check_name(name: str) -> None:
@@ -118,8 +110,8 @@ def _check_peers(uri: Uri, attribute: attrs.Attribute[tuple[Endpoint, ...]], val
 
 
 def _check_identity(uri: Uri, attribute: attrs.Attribute[bytes | None], value: bytes | None) -> None:
-    if value is not None and len(value) != 32:
-        raise UriError("id", value, "must be 32 bytes")
+    if value is not None and not is_acceptable_key(value):
+        raise UriError("id", value, "must be 32 bytes, and no key under which anyone can sign")  # [UR-016]
 
 
 def _endpoints(peers: tuple[tuple[str, int], ...]) -> tuple[Endpoint, ...]:
@@ -155,11 +147,11 @@ class Uri:
         if xl is not None and not (_NUMBER.fullmatch(xl) and len(xl) <= len(str(MAX_LENGTH))):
             raise UriError("xl", xl, f"must be a number from 0 to {MAX_LENGTH}, in decimal")
         return cls(
-            oid=decode_base32(oid, "oid"),
+            oid=_name_of(oid, "oid"),
             length=None if xl is None else int(xl),
             name=dn,
             peers=tuple(Endpoint.parse(peer) for peer in peers),
-            identity=None if identity is None else decode_base32(identity, "id"),
+            identity=None if identity is None else _name_of(identity, "id"),
         )
 
     def __str__(self) -> str:
@@ -170,8 +162,8 @@ class Uri:
             parameters.append(f"dn={quote(self.name, safe='')}")
         parameters += [f"pe={peer}" for peer in self.peers]
         if self.identity is not None:
-            parameters.append(f"id={encode_base32(self.identity)}")
-        return f"{SCHEME}:{encode_base32(self.oid)}" + ("?" + "&".join(parameters) if parameters else "")
+            parameters.append(f"id={encode_name(self.identity)}")
+        return f"{SCHEME}:{encode_name(self.oid)}" + ("?" + "&".join(parameters) if parameters else "")
 
 
 def _parameters(query: str) -> tuple[dict[str, str], list[str]]:

@@ -6,8 +6,6 @@ made for one purpose serves no other.
 
 from __future__ import annotations
 
-from base64 import b32decode, b32encode
-from binascii import Error as Base32Error
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -15,34 +13,17 @@ import attrs
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from p2pwire.wire.keys import NAME_SIZE, decode_name, encode_name, is_acceptable_key
 from p2pwire.wire.registry import PROTOCOL_NAME
 
 if TYPE_CHECKING:
     from p2pwire.wire.messages import Buffer
 
-IDENTITY_SIZE: Final = 32
+IDENTITY_SIZE: Final = NAME_SIZE
 """bytes of an identity, and of the seed that it is made from."""
 
 SIGNATURE_SIZE: Final = 64
 """bytes of a signature."""
-
-PEER_ID_LENGTH: Final = 52
-"""characters of an identity as text: 32 bytes at 5 bits each, the last 4 bits zero."""
-
-_FIELD_PRIME: Final = 2**255 - 19
-
-_SMALL_ORDER_Y: Final = frozenset(
-    (
-        0,  # two points of order 4
-        1,  # the neutral point
-        _FIELD_PRIME - 1,  # the point of order 2
-        # Four points of order 8.
-        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
-        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
-    )
-)
-"""The y coordinates of the 8 points whose order divides 8. Anyone can make signatures that verify under such a key:
-under the one with y = 1 a single signature, whatever the message."""
 
 
 class Purpose(Enum):
@@ -86,18 +67,6 @@ class Identity:
         return f"Identity({peer_id_text(self.public)})"
 
 
-def is_acceptable_key(public: Buffer) -> bool:
-    """Whether a remote's key may count as an identity: 32 bytes, y below 2^255-19, and no point of small order.
-
-    The sign bit plays no part in it: some verifiers take the neutral point with either sign, and both are as weak.
-    A key that is no point of the curve at all may pass here, and verifies nothing.
-    """
-    if len(public) != IDENTITY_SIZE:
-        return False
-    y = int.from_bytes(public, "little") & (2**255 - 1)
-    return y < _FIELD_PRIME and y not in _SMALL_ORDER_Y
-
-
 def verify(public: Buffer, purpose: Purpose, content: Buffer, signature: Buffer) -> bool:
     """Whether the acceptable key `public` signed `content` for `purpose`. Never raises, whatever the bytes are."""
     if not is_acceptable_key(public):
@@ -111,20 +80,19 @@ def verify(public: Buffer, purpose: Purpose, content: Buffer, signature: Buffer)
 
 def peer_id_text(public: bytes) -> str:
     """An identity for people: 52 characters of base32 (RFC 4648) in lower case, without padding."""
-    return b32encode(public).decode("ascii").rstrip("=").lower()
+    return encode_name(public)
 
 
 def parse_peer_id(text: str) -> bytes:
     """The identity that `peer_id_text` wrote; upper case is read too.
 
-    Raises ValueError for another length, other characters, or last bits that are not zero.
+    Raises ValueError for another length, other characters, last bits that are not zero, or a key that counts for
+    nothing.
     """
-    if len(text) != PEER_ID_LENGTH:
-        raise ValueError(f"peer id: {len(text)} characters instead of {PEER_ID_LENGTH}")
     try:
-        public = b32decode(text + "====", casefold=True)
-    except (Base32Error, ValueError):
-        raise ValueError(f"peer id: {text!r} has a character outside a-z and 2-7") from None
-    if peer_id_text(public) != text.lower():
-        raise ValueError(f"peer id: the last 4 bits of {text!r} are not zero")
+        public = decode_name(text)
+    except ValueError as error:
+        raise ValueError(f"peer id: {text!r} {error}") from None
+    if not is_acceptable_key(public):
+        raise ValueError(f"peer id: {text!r} is a key under which anyone can sign")
     return public

@@ -14,10 +14,10 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from p2pwire.crypto.identity import is_acceptable_key
 from p2pwire.crypto.record import verify_record
 from p2pwire.node.address import Endpoint, Scope, endpoints_of
 from p2pwire.node.alarms import Alarms
+from p2pwire.wire.keys import is_acceptable_key
 from p2pwire.wire.messages import Buffer, DecodeError, PeerRecord
 from p2pwire.wire.registry import (
     BOOK_PER_GROUP,

@@ -22,7 +22,6 @@ from p2pwire.content.manifest import Manifest, ManifestError
 from p2pwire.content.merkle import Tree, TreeBuilder, block_length
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.content.units import BlockMap
-from p2pwire.content.uri import encode_base32
 from p2pwire.storage.area import CONTENT, MANIFEST, STATE, Area, area_name, mend, mend_tree, settle
 from p2pwire.storage.directory import Directory
 from p2pwire.storage.errors import StorageError, StorageErrorKind, reported, shown
@@ -32,6 +31,7 @@ from p2pwire.storage.journal import Journal, write_claims
 from p2pwire.storage.names import NameRules, check_final_name, check_paths, local_names
 from p2pwire.storage.restore import collect, held_bytes, restore
 from p2pwire.storage.scan import Survey
+from p2pwire.wire.keys import encode_name
 from p2pwire.wire.registry import MANIFEST_FILE, EntryType, ObjectKind
 
 
@@ -67,7 +67,7 @@ class FileSystemStorage:
 
     def area(self, oid: bytes) -> Path:
         """Where the unfinished content of an object is kept."""
-        return self.directory / area_name(encode_base32(oid))
+        return self.directory / area_name(encode_name(oid))
 
     def check_room(self, total: int, missing: int) -> None:
         """Raise StorageError if there is no room here for `total` bytes of content, of which `missing` are to come."""

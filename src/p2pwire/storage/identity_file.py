@@ -23,7 +23,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from p2pwire.crypto.identity import IDENTITY_SIZE, Identity, parse_peer_id, peer_id_text
+from p2pwire.crypto.identity import IDENTITY_SIZE, Identity, peer_id_text
+from p2pwire.wire.keys import decode_name, encode_name
 
 MAX_SECRET_FILE: Final = 4096
 """bytes of an identity or network secret file: far above any real one, so that a wrong path costs nothing."""
@@ -82,7 +83,7 @@ def load_identity(path: str | os.PathLike[str]) -> Identity:
         raise IdentityFileError(path, f"not an identity file of version 1: the first line is not {_HEADER!r}")
     # No message may quote what it found here: it could be the seed.
     try:
-        identity = Identity.from_seed(parse_peer_id(lines[2].removeprefix("seed ")))
+        identity = Identity.from_seed(decode_name(lines[2].removeprefix("seed ")))
     except (IndexError, ValueError):
         raise IdentityFileError(path, "damaged: the third line is not 'seed' and 52 characters of base32") from None
     if content != _content(identity):
@@ -106,7 +107,7 @@ def load_network_secret(path: str | os.PathLike[str]) -> bytes:
 
 def _content(identity: Identity) -> bytes:
     """The one way to write an identity file."""
-    return f"{_HEADER}\nid {peer_id_text(identity.public)}\nseed {peer_id_text(identity.seed)}\n".encode("ascii")
+    return f"{_HEADER}\nid {peer_id_text(identity.public)}\nseed {encode_name(identity.seed)}\n".encode("ascii")
 
 
 def _write_new(path: Path, content: bytes) -> None:

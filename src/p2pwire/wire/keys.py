@@ -1,0 +1,59 @@
+"""Names of 32 bytes, which are hashes and public keys: how people write them, and which keys count as identities.
+
+The text is base32 (RFC 4648) in lower case without padding: 52 characters, the last 4 bits zero [UR-001] [UR-003].
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b32decode, b32encode
+from typing import Final
+
+NAME_SIZE: Final = 32
+"""bytes of a name."""
+
+NAME_LENGTH: Final = 52
+"""characters of a name as text: 32 bytes at 5 bits each, the last 4 bits zero."""
+
+_TEXT: Final = re.compile(f"[A-Za-z2-7]{{{NAME_LENGTH}}}")
+_FIELD_PRIME: Final = 2**255 - 19
+
+_SMALL_ORDER_Y: Final = frozenset(
+    (
+        0,  # two points of order 4
+        1,  # the neutral point
+        _FIELD_PRIME - 1,  # the point of order 2
+        # Four points of order 8.
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+    )
+)
+"""The y coordinates of the 8 points whose order divides 8. Anyone can make signatures that verify under such a key:
+under the one with y = 1 a single signature, whatever the message."""
+
+
+def encode_name(name: bytes) -> str:
+    """32 bytes as text."""
+    return b32encode(name).decode("ascii").rstrip("=").lower()
+
+
+def decode_name(text: str) -> bytes:
+    """The 32 bytes of a text; upper case is read too. Raises ValueError that says what it has to be."""
+    if not _TEXT.fullmatch(text):
+        raise ValueError(f"must be {NAME_LENGTH} characters of base32: a to z and 2 to 7")
+    name = b32decode(text.upper() + "====")
+    if encode_name(name) != text.lower():
+        raise ValueError("must end with 4 zero bits")
+    return name
+
+
+def is_acceptable_key(public: bytes | bytearray | memoryview) -> bool:
+    """Whether a remote's Ed25519 key may count as an identity: 32 bytes, y below 2^255-19, and no point of small order.
+
+    The sign bit plays no part in it: some verifiers take the neutral point with either sign, and both are as weak.
+    A key that is no point of the curve at all may pass here, and verifies nothing. [ID-001] [ID-002]
+    """
+    if len(public) != NAME_SIZE:
+        return False
+    y = int.from_bytes(public, "little") & (2**255 - 1)
+    return y < _FIELD_PRIME and y not in _SMALL_ORDER_Y
