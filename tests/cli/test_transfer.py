@@ -339,6 +339,15 @@ def test_a_full_disk_is_one_sentence_and_no_loss(file: Path, tmp_path: Path) -> 
     assert (tmp_path / "copy" / "film.raw").read_bytes() == file.read_bytes()
 
 
+def test_another_length_than_the_uri_says_ends_it(file: Path, tmp_path: Path) -> None:
+    with shared(file) as (_, listening):
+        wrong = listening["uri"].replace(f"xl={SIZE}", "xl=77")
+        got = run("get", wrong, "-o", tmp_path / "copy", "--json")
+    assert (got.code, got.events[-1]["code"]) == (1, "wrong-length")
+    assert f"the object has {SIZE} bytes, the URI says 77" in got.sentence
+    assert not (tmp_path / "copy" / "film.raw").exists()
+
+
 def test_a_port_that_is_taken_is_one_sentence(file: Path) -> None:
     with shared(file) as (_, listening):
         result = run("share", file, "--listen", listening["address"])

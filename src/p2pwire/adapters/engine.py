@@ -105,7 +105,7 @@ class Engine:
             # It is served already, or will be as soon as it is complete.
             content.close()
         else:
-            self.node.share(Resource(info, content.manifest, content.trees), self.now())
+            self.node.share(Resource(info, content.manifest, content.trees, content.held), self.now())
             self._stores[info.topic] = self._store(info.topic, content=content)
             self.pump()
         reachable = [endpoint for endpoint in reachable_endpoints(self._bound) if not endpoint.zone]
@@ -118,7 +118,9 @@ class Engine:
         self._clear_failed(topic_of(uri.oid))
         peers = [Endpoint.parse(peer.host, peer.port) for peer in uri.peers]
         begun = self.now()
-        topic = self.node.fetch(uri.oid, begun, peers=peers, identity=uri.identity, sequential=sequential)
+        topic = self.node.fetch(
+            uri.oid, begun, peers=peers, identity=uri.identity, length=uri.length, sequential=sequential
+        )
         name = uri.name or encode_name(uri.oid)[:NAME_LENGTH]
         self._stores[topic] = self._store(topic, place=place, name=name)
         transfer = Transfer(topic, begun, self.node.progress(topic), changed)

@@ -55,7 +55,7 @@ class Transfer:
         return self.result is not None or self.error is not None
 
     def outcome(self) -> Fetched:
-        """How it ended. Raises what ended it: `StorageError`, `ManifestError`, `FetchCancelledError`."""
+        """How it ended. Raises what ended it: `StorageError`, `ManifestError`, `LengthError`, `FetchCancelledError`."""
         if self.error is not None:
             raise self.error
         if self.result is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from p2pwire.content.manifest import ManifestError
+from p2pwire.node.downloads import LengthError
 from p2pwire.storage.errors import StorageError
 from p2pwire.storage.identity_file import SecretFileError
 
@@ -25,6 +27,10 @@ def failure_of(error: Exception) -> CommandError | None:
         return error
     if isinstance(error, StorageError):
         return CommandError(error.kind.value, error.text)
+    if isinstance(error, LengthError):
+        return CommandError("wrong-length", str(error))
+    if isinstance(error, ManifestError):
+        return CommandError("bad-manifest", f"what the URI names is no folder that can be used: {error}")
     if isinstance(error, SecretFileError):
         return CommandError("secret-file", str(error))
     if isinstance(error, OSError):

@@ -26,7 +26,7 @@ from p2pwire.node.exchange import Exchange, ExchangeLink
 from p2pwire.node.link import Attempt, Link
 from p2pwire.node.ownrecord import OwnRecord
 from p2pwire.node.peerbook import Origin, PeerBook
-from p2pwire.wire.registry import CloseCode, JoinFlag
+from p2pwire.wire.registry import CloseCode, FrameType, JoinFlag
 
 _OF_USER: Final = (Local.USER, Local.LAN)
 
@@ -276,7 +276,9 @@ class Meeting:
         for identity in result.learned:
             self._core.events.append(PeerLearned(event.topic, identity, link.identity))
         if result.flood:
-            self._core.send(link, CloseLink(CloseCode.FLOOD, "more peer records than the budget"))  # [PX-047] [PX-048]
+            self._core.send(
+                link, CloseLink(CloseCode.FLOOD, "more PEERS than the budget", FrameType.PEERS)
+            )  # [PX-047] [PX-048]
             return []
         named = (shared.record[1:33] for shared in event.added)  # where the identity is, if the record is one
         return [identity for identity in named if self.knows(identity, event.topic)]

@@ -367,7 +367,7 @@ DEFAULT_HANDLES: Final = 64
 """topics that one side may have joined unless configured: 64 maps of 8 KiB are 512 KiB."""
 
 ASSUMED_HANDLES: Final = 1
-"""handles, and requests, that a peer may assume before the other's HELLO has arrived."""
+"""handles that a peer may have joined before the other side's HELLO has arrived."""
 
 MAX_OPEN_PINGS: Final = 4
 """PINGs that a sender may have unanswered."""
