@@ -344,7 +344,7 @@ def test_another_length_than_the_uri_says_ends_it(file: Path, tmp_path: Path) ->
         wrong = listening["uri"].replace(f"xl={SIZE}", "xl=77")
         got = run("get", wrong, "-o", tmp_path / "copy", "--json")
     assert (got.code, got.events[-1]["code"]) == (1, "wrong-length")
-    assert f"the object has {SIZE} bytes, the URI says 77" in got.sentence
+    assert f"the object has {SIZE} bytes, expected are 77" in got.sentence
     assert not (tmp_path / "copy" / "film.raw").exists()
 
 
