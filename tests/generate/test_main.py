@@ -25,7 +25,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_the_committed_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
-    for path, text in generated_files(ROOT).items():
+    for path, text in generated_files(ROOT):
         assert path.read_text(encoding="utf-8") == text, f"{path} is not up to date: run python -m p2pwire.generate"
     capsys.readouterr()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,19 +17,19 @@ from p2pwire.generate.tables import TABLES
 SPECIFICATION: Final = "SPEC.md"
 
 
-def generated_files(root: Path) -> dict[Path, str]:
-    """Every generated file below the project's root, and the text that it should have."""
-    files = {
-        root / "src" / "p2pwire" / "wire" / "messages.py": messages_module(),
-        root / "conformance" / "protocol.json": protocol_json(),
-    }
+def generated_files(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every generated file below the project's root, and the text that it should have.
+
+    The messages come first: the specification's transcripts are made by code that needs them as they should be.
+    """
+    yield root / "src" / "p2pwire" / "wire" / "messages.py", messages_module()
+    yield root / "conformance" / "protocol.json", protocol_json()
     specification = root / SPECIFICATION
     if specification.exists():
         text, unknown = fill(specification.read_text(encoding="utf-8"), TABLES)
-        files[specification] = text
+        yield specification, text
         for name in unknown:
             print(f"{SPECIFICATION}: nothing writes the table {name}; it stays as it is", file=sys.stderr)
-    return files
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{options.root.resolve()} is not the project's root: it has no src/p2pwire", file=sys.stderr)
         return 2
     failed = False
-    for path, text in generated_files(options.root).items():
+    for path, text in generated_files(options.root):
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         print(f"{path}: {'not up to date' if options.check else 'written'}")

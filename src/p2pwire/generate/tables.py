@@ -107,6 +107,14 @@ def value_text(constant: Constant) -> str:
     return f"{value} ({f'{factor} × ' if factor > 1 else ''}2^{power})"
 
 
+def transcript(name: str) -> str:
+    """A worked transcript."""
+    # Not before it is wanted: it runs the protocol, whose messages this package may just have written anew.
+    from p2pwire.generate.transcripts import TRANSCRIPTS
+
+    return TRANSCRIPTS[name]()
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "messages": frames,
     "fields-preamble": partial(
@@ -139,5 +147,9 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "timers": partial(constants, "Times"),
     "link-states": states.link_states,
     "topic-states": states.topic_states,
+    **{
+        f"transcript-{name}": partial(transcript, name)
+        for name in ("handshake", "join", "transfer", "manifest", "record", "uri")
+    },
 }
 """The writer of each table, by the name in its marker."""
