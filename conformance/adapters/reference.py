@@ -1,0 +1,342 @@
+"""Lets the suite judge the reference implementation: PCTL/1 on one side, a `Node` with memory for a disk on the other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import selectors
+import socket
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from p2pwire import __version__
+from p2pwire.connection.config import Extension, Limits, Role, Timeouts
+from p2pwire.content.objects import topic_of
+from p2pwire.crypto.identity import Identity
+from p2pwire.crypto.noise import derive_psk
+from p2pwire.node import events as ev
+from p2pwire.node.actions import Dial, HangUp, ResumeReading, Transmit
+from p2pwire.node.address import Endpoint
+from p2pwire.node.node import Node, NodeConfig
+from p2pwire.node.swarm import Resource
+from p2pwire.storage.memory import MemoryFile, share_bytes, share_folder
+from p2pwire.testing.disks import Disk
+from p2pwire.testing.pair import seeded
+
+ABOUT = {
+    "pctl": 1, "impl": "p2pwire-python", "version": __version__, "spec": ["p2pwire/1"], "clock": "virtual",
+    "roles": ["initiator", "responder"], "net": ["listen", "dial", "inline"], "via": ["tcp"],
+    "features": ["chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record", "events"],
+    "choices": {"requests": "queued"},
+}  # fmt: skip
+STARTED = time.monotonic()
+
+
+def content_of(spec: dict[str, Any]) -> bytes:
+    """Bytes as PCTL tells them: a pattern and a length."""
+    found = bytes.fromhex(spec["hex"])
+    return (found * (spec["length"] // max(1, len(found)) + 1))[: spec["length"]]
+
+
+def shared(spec: dict[str, Any]) -> Any:
+    """A blob or a folder as PCTL tells it."""
+    if spec["kind"] == "blob":
+        return share_bytes(content_of(spec["bytes"]))
+    files = {
+        f["path"]: MemoryFile(content_of(f["bytes"]), f["type"] == 1) if "bytes" in f else None for f in spec["files"]
+    }
+    return share_folder(files)
+
+
+class Run:
+    """One node with its links; each has a socket, or none and a buffer in its place."""
+
+    def __init__(self, config: dict[str, Any], role: str, inline: bool) -> None:
+        self.role, self.inline, self.virtual = Role[role.upper()], inline, 0.0
+        self.events: list[dict[str, Any]] = []
+        self.sockets: dict[int, socket.socket | None] = {}
+        self.unsent: dict[int, bytearray] = {}
+        self.waiting: dict[int, bytearray] = {}
+        self.at_end: set[int] = set()
+        self.out, self.ended, self.closed = bytearray(), False, False
+        self.listener: socket.socket | None = None
+        self.disk = Disk()
+        identity = Identity.from_seed(bytes.fromhex(config["identity"]))
+        random = seeded(config["seed"]) if "seed" in config else os.urandom
+        timeouts = Timeouts(**{name: ms / 1000 for name, ms in config.get("timeouts", {}).items()})
+        secret = config.get("network_secret")
+        self.unix = config.get("unix_time", 1_800_000_000)
+        node_config = NodeConfig(
+            suites=tuple(config.get("suites", (1, 2))), psk=derive_psk(bytes.fromhex(secret)) if secret else None,
+            limits=Limits(**config.get("limits", {})), timeouts=timeouts,
+            extensions=tuple(Extension(**e) for e in config.get("extensions", ())),
+        )  # fmt: skip
+        self.node = Node(identity, node_config, now=self.now, unix_time=self.unix, random=random)
+        self.expected = bytes.fromhex(config["expected"]) if "expected" in config else None
+        if "listening" in config:
+            self.node.set_listening([endpoint(text) for text in config["listening"]], self.now, self.unix)
+        for spec in config.get("share", ()):
+            content = shared(spec)
+            self.disk.keep(content)
+            self.node.share(Resource(content.info, content.manifest, content.trees, content.held), self.now)
+        for oid in config.get("fetch", ()):
+            self.node.fetch(bytes.fromhex(oid), self.now)
+        self.oids = {topic_of(bytes.fromhex(oid)): oid for oid in config.get("fetch", ())}
+
+    @property
+    def now(self) -> float:
+        return self.virtual if self.inline else time.monotonic() - STARTED
+
+    def open(self, carrier: socket.socket | None) -> int | None:
+        remote = Endpoint.parse(*(("127.0.0.1", 7000) if carrier is None else carrier.getpeername()[:2]))
+        if self.role is Role.RESPONDER and self.expected is None:
+            link = self.node.accepted(remote, self.now)
+        else:
+            link = self.node.attach(self.role, self.now, remote=remote, expected=self.expected)
+        if link is None:
+            if carrier is not None:
+                carrier.close()
+            return None
+        self.sockets[link], self.unsent[link], self.waiting[link] = carrier, bytearray(), bytearray()
+        if carrier is not None:
+            carrier.setblocking(False)
+        self.pump()
+        return link
+
+    def receive(self, link: int, data: bytes) -> None:
+        """Bytes of a link, b"" at its end."""
+        self.waiting[link] += data
+        if not data:
+            self.at_end.add(link)
+        self.feed(link)
+
+    def feed(self, link: int) -> None:
+        """Give the node what waits, as far as it wants it."""
+        while link in self.waiting and self.node.wants_data(link) and (self.waiting[link] or link in self.at_end):
+            piece = bytes(self.waiting[link][:65536])
+            del self.waiting[link][:65536]
+            if not piece:
+                self.at_end.discard(link)
+            self.node.receive_data(link, piece, self.now)
+            self.pump()
+
+    def pump(self) -> None:
+        """Do all that the node asks for."""
+        while (action := self.node.next_action()) is not None:
+            match action:
+                case Transmit(link):
+                    self.transmit(link)
+                case HangUp(link):
+                    self.hang_up(link)
+                case ResumeReading(link):
+                    self.feed(link)
+                case Dial(dial=dial):
+                    self.node.dial_failed(dial, "the suite is not to be dialled", self.now)
+                case _:
+                    try:
+                        self.node.disk_done(action.ticket, self.disk.work(action), self.now)
+                    except Exception as error:
+                        self.node.disk_failed(action.ticket, error, self.now)
+        while (event := self.node.next_event()) is not None:
+            self.tell(event)
+
+    def transmit(self, link: int) -> None:
+        while link in self.unsent and not self.unsent[link]:
+            data = b"".join(self.node.data_to_send(link, self.now))
+            if self.sockets[link] is None:
+                self.out += data
+                self.ended = self.ended or (not data and self.node.output_ended(link))
+            else:
+                self.unsent[link] += data
+                self.flush(link)
+            if not data:
+                return
+
+    def flush(self, link: int) -> None:
+        carrier = self.sockets[link]
+        try:
+            while self.unsent[link]:
+                del self.unsent[link][: carrier.send(self.unsent[link])]
+            if self.node.output_ended(link):
+                carrier.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.unsent[link].clear()
+
+    def hang_up(self, link: int) -> None:
+        if link not in self.sockets:
+            return
+        carrier = self.sockets.pop(link)
+        if carrier is None:
+            self.ended = self.closed = True
+        else:
+            with suppress(OSError):
+                carrier.send(self.unsent[link])
+            carrier.close()
+        del self.unsent[link], self.waiting[link]
+
+    def tell(self, event: ev.NodeEvent) -> None:
+        match event:
+            case ev.PeerConnected():
+                self.say("link", identity=event.identity.hex())
+            case ev.PeerDisconnected():
+                self.say("closed", code=int(event.code), by_peer=event.by_peer, truncated=event.truncated)
+            case ev.LinkFailed():
+                self.say("refused", text=event.reason, **({} if event.suite is None else {"suite": int(event.suite)}))
+            case ev.FetchComplete():
+                found = self.disk.finished(event.topic)
+                if isinstance(found, dict):
+                    found = b"".join(found[path] or b"" for path in found)
+                self.say("fetched", oid=self.oids[event.topic], sha256=hashlib.sha256(found or b"").hexdigest())
+            case ev.FetchFailed():
+                self.say("failed", oid=self.oids[event.topic], text=str(event.error))
+
+    def say(self, event: str, **fields: Any) -> None:
+        self.events.append({"ev": event, **fields})
+
+    def on_time(self, ms: int = 0) -> None:
+        """Let time go by, timer after timer."""
+        end = self.now + ms / 1000
+        while (due := self.node.next_timeout()) is not None and due <= end:
+            self.virtual = max(self.virtual, due)
+            self.node.handle_timeout(self.now, self.unix + self.now)
+            self.pump()
+        self.virtual = end
+
+    def close(self) -> None:
+        for carrier in [*self.sockets.values(), self.listener]:
+            if carrier is not None:
+                carrier.close()
+
+
+def endpoint(text: str) -> Endpoint:
+    """An address as PCTL writes it."""
+    host, _, port = text.rpartition(":")
+    return Endpoint.parse(host.strip("[]"), int(port))
+
+
+class Control:
+    """PCTL/1 on stdin and stdout, and the sockets of all runs in one loop."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        op, run = request["op"], self.runs.get(request.get("run", ""))
+        if op == "hello":
+            return ABOUT
+        if op == "start":
+            return self.start(request)
+        if run is None:
+            return {"skip": "run"}
+        if op == "stop":
+            self.runs.pop(request["run"]).close()
+        elif op == "do":
+            return self.do(run, request["action"])
+        elif op in ("rx", "tick"):
+            if op == "tick":
+                run.on_time(request["ms"])
+            elif request["hex"] or request.get("eof"):
+                for link in list(run.sockets):
+                    run.receive(link, bytes.fromhex(request["hex"]))
+            return self.taken(run)
+        else:
+            return {"skip": f"op:{op}"}
+        return {}
+
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        unknown = set(request.get("need", ())) - set(ABOUT["features"])
+        if unknown:
+            return {"skip": f"feature:{min(unknown)}"}
+        net = request["net"]
+        run = self.runs[request["run"]] = Run(request["config"], request["role"], net == "inline")
+        if net == "inline":
+            run.open(None)
+            return self.taken(run)
+        if net == "dial":
+            host, _, port = request["addr"].rpartition(":")
+            run.open(socket.create_connection((host, int(port)), 5))
+            return {}
+        run.listener = socket.create_server(("127.0.0.1", 0))
+        return {"addr": "127.0.0.1:%d" % run.listener.getsockname()[1]}
+
+    def do(self, run: Run, action: str) -> dict[str, Any]:
+        if action != "close":
+            return {"skip": f"action:{action}"}
+        run.node.close(run.now)
+        run.pump()
+        return {} if not run.inline else self.taken(run)
+
+    def taken(self, run: Run) -> dict[str, Any]:
+        answer = {"tx": run.out.hex(), "ended": run.ended, "closed": run.closed, "events": run.events}
+        run.out, run.events = bytearray(), []
+        return answer
+
+    def serve(self) -> None:
+        pending = b""
+        while True:
+            with selectors.DefaultSelector() as selector:
+                selector.register(0, selectors.EVENT_READ, None)
+                self.watch(selector)
+                for key, events in selector.select(self.wait()):
+                    if key.data is None:
+                        data = os.read(0, 1 << 20)
+                        if not data:
+                            return
+                        *lines, pending = (pending + data).split(b"\n")
+                        for line in lines:
+                            request = json.loads(line)
+                            self.print({"re": request["op"], **self.answer(request)})
+                    else:
+                        self.ready(*key.data, events)
+            for name, run in self.runs.items():
+                if not run.inline:
+                    run.on_time()
+                    while run.events:
+                        self.print({**run.events.pop(0), "run": name})
+
+    def watch(self, selector: selectors.BaseSelector) -> None:
+        for run in self.runs.values():
+            if run.listener is not None:
+                selector.register(run.listener, selectors.EVENT_READ, (run, None))
+            for link, carrier in run.sockets.items():
+                wanted = selectors.EVENT_READ * run.node.wants_data(link) | selectors.EVENT_WRITE * bool(
+                    run.unsent[link]
+                )
+                if carrier is not None and wanted:
+                    selector.register(carrier, wanted, (run, link))
+
+    def ready(self, run: Run, link: int | None, events: int) -> None:
+        if link is None:
+            run.open(run.listener.accept()[0])
+            return
+        if link in run.sockets and events & selectors.EVENT_WRITE:
+            run.flush(link)
+            run.transmit(link)
+            run.pump()
+        if link in run.sockets and events & selectors.EVENT_READ:
+            try:
+                data = run.sockets[link].recv(1 << 16)
+            except OSError:
+                run.node.link_lost(link, run.now)
+                run.pump()
+                return
+            run.receive(link, data)
+
+    def wait(self) -> float | None:
+        due = [
+            t - run.now for run in self.runs.values() if not run.inline and (t := run.node.next_timeout()) is not None
+        ]
+        return max(0.0, min(due)) if due else None
+
+    def print(self, message: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    Control().serve()

@@ -1,0 +1,128 @@
+"""Runs cases against a subject, and makes a verdict of what happens."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from p2pwire_conformance.case import CASES, GROUPS, Case
+from p2pwire_conformance.link import Line
+from p2pwire_conformance.subject import Subject
+from p2pwire_conformance.trial import Trial
+from p2pwire_conformance.verdict import AdapterFault, Failed, NotApplicable, Untestable, Verdict
+
+PATIENCE: Final = 5.0
+"""seconds that a subject on a real clock has for what it must do at once: below every timer of the specification."""
+AGAIN: Final = 2
+"""more runs of what failed, alone, before it is said to have failed."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One run of one case, and what came of it."""
+
+    case: str
+    role: str
+    net: str
+    verdict: Verdict
+    seconds: float
+    check: str = ""
+    kind: str = ""
+    expected: str = ""
+    actual: str = ""
+    log: Sequence[Line] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """Case, role and net."""
+        return f"{self.case}/{self.role}/{self.net}"
+
+    @property
+    def line(self) -> str:
+        """What there is to say in one line."""
+        if self.verdict in (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE):
+            cited = ", ".join(CASES[self.case].citations)
+            where = f"{self.case}/{self.check} [{cited}] as {self.role}, {self.net}"
+            return f"{self.verdict.upper()} {where}: {self.kind}: expected {self.expected}; {self.actual}"
+        return f"{self.verdict.upper()} {self.name}{f': {self.actual}' if self.actual else ''}"
+
+
+def plan(cases: Iterable[Case], roles: Sequence[str], nets: Sequence[str]) -> Iterator[tuple[Case, str, str]]:
+    """The order of a run: net by net, group by group; the sanity cases come first."""
+    order = {group: number for number, group in enumerate(GROUPS)}
+    listed = sorted(cases, key=lambda case: (order[case.group], case.id))
+    for net in nets:
+        for role in roles:
+            fitting = [case for case in listed if net in case.nets and role in case.roles]
+            for case in fitting:
+                yield case, role, net
+
+
+class Runner:
+    """Runs cases one after another and remembers what passed."""
+
+    def __init__(self, subject: Subject, *, patience: float = PATIENCE, again: int = AGAIN) -> None:
+        self.subject = subject
+        self.patience = patience
+        self.again = again
+        self.done: dict[str, Execution] = {}
+
+    def run(
+        self, cases: Iterable[tuple[Case, str, str]], each: Callable[[Execution], None] = lambda execution: None
+    ) -> list[Execution]:
+        """Run all; `each` hears of every one as it ends."""
+        found: list[Execution] = []
+        for case, role, net in cases:
+            execution = self.one(case, role, net)
+            self.done[execution.name] = execution
+            found.append(execution)
+            each(execution)
+        return found
+
+    def one(self, case: Case, role: str, net: str) -> Execution:
+        """One case, run again where it fails."""
+        for id in case.depends:
+            before = self.done.get(f"{id}/{role}/{net}")
+            if before is not None and before.verdict is not Verdict.PASS:
+                return Execution(case.id, role, net, Verdict.BLOCKED, 0.0, actual=f"{id}: {before.verdict}")
+        missing = case.features - self.subject.features
+        if missing:
+            return Execution(case.id, role, net, Verdict.NOT_APPLICABLE, 0.0, actual=f"feature:{min(missing)}")
+        first = self._once(case, role, net)
+        if first.verdict not in (Verdict.FAIL, Verdict.WARN):
+            return first
+        for _ in range(self.again):
+            other = self._once(case, role, net)
+            if (other.verdict, other.check) != (first.verdict, first.check):
+                told = f"{first.actual}; and when run again: {other.verdict} {other.actual}".rstrip()
+                return Execution(
+                    case.id, role, net, Verdict.INCONCLUSIVE, first.seconds, first.check, first.kind, first.expected,
+                    told, first.log,
+                )  # fmt: skip
+        return first
+
+    def _once(self, case: Case, role: str, net: str) -> Execution:
+        trial = Trial(self.subject, case, role, net, self.patience)
+        began = time.monotonic()
+        verdict, check, kind, expected, actual = Verdict.PASS, "", "", "", ""
+        try:
+            try:
+                case.run(trial)
+            finally:
+                trial.end()
+        except Failed as failed:
+            verdict = Verdict.FAIL if case.is_must else Verdict.WARN
+            check, kind, expected, actual = failed.check, failed.kind, failed.expected, failed.actual
+        except NotApplicable as reason:
+            verdict, actual = Verdict.NOT_APPLICABLE, str(reason)
+        except Untestable as reason:
+            verdict, actual = Verdict.UNTESTABLE, str(reason)
+        except AdapterFault as fault:
+            verdict, actual = Verdict.CRASH, str(fault)
+        except Exception:
+            verdict, actual = Verdict.SUITE_ERROR, traceback.format_exc().strip()
+        seconds = time.monotonic() - began
+        return Execution(case.id, role, net, verdict, seconds, check, kind, expected, actual, tuple(trial.log))
