@@ -59,6 +59,22 @@ def test_peers_meet_over_a_socket_pair() -> None:
     assert target.finished["blob"] == DATA
 
 
+def mistake() -> None:
+    raise ZeroDivisionError
+
+
+def test_a_mistake_in_the_peers_thread_is_heard_by_who_waits() -> None:
+    with blocking.Peer(storage=MemoryStorage()) as alice:
+        alice.listen("127.0.0.1")
+        fetch, story = alice.fetch("p2pwire:" + "a" * 52), alice.events()
+        alice._loop.post(mistake)
+        with pytest.raises(ZeroDivisionError):
+            fetch.wait(GUARD)
+        assert list(story) == []
+        with pytest.raises(blocking.PeerClosedError):
+            alice.peers()
+
+
 def test_waiting_can_be_bounded_and_a_closed_peer_says_so() -> None:
     with blocking.Peer(storage=MemoryStorage()) as alice:
         fetch = alice.fetch("p2pwire:" + "a" * 52)

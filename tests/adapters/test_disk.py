@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from select import select
 
 from p2pwire.adapters.disk import Line
-from p2pwire.adapters.workers import Ending, Work
+from p2pwire.adapters.workers import Ending, Work, Workers
 
 
 class ByHand:
@@ -74,3 +76,59 @@ def test_what_an_ending_submits_waits_for_its_turn() -> None:
     assert len(workers.visits) == 1
     workers.visit()
     assert done == ["first", "second"]
+
+
+def collected(workers: Workers) -> None:
+    """Wait until all work is done, and call its endings."""
+    while workers.busy:
+        select([workers.ear], [], [], 20.0)
+        workers.collect()
+
+
+def test_workers_tell_when_they_are_done_and_what_went_wrong() -> None:
+    workers = Workers()
+    endings: list[tuple[object, Exception | None]] = []
+    error = OSError("no")
+
+    def fail() -> None:
+        raise error
+
+    def end(result: object, failure: Exception | None) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        endings.append((result, failure))
+
+    for work in (lambda: 1, fail, threading.current_thread):
+        workers.submit(work, end)
+    collected(workers)
+    assert (1, None) in endings
+    assert (None, error) in endings
+    assert all(result is not threading.main_thread() for result, _ in endings)
+    workers.close()
+
+
+def test_workers_work_side_by_side_and_are_no_more_than_allowed() -> None:
+    workers = Workers(3)
+    together = threading.Barrier(3, timeout=20.0)
+    names: set[object] = set()
+
+    def meet() -> str:
+        together.wait()
+        return str(threading.get_ident())
+
+    for _ in range(9):
+        workers.submit(meet, lambda result, error: names.add(result))
+    collected(workers)
+    assert len(names) == 3
+    before = threading.active_count()
+    workers.close()
+    assert threading.active_count() == before - 3
+
+
+def test_what_an_ending_submits_to_workers_is_done_too() -> None:
+    workers, done = Workers(1), []
+    workers.submit(
+        lambda: 1, lambda result, error: workers.submit(lambda: 2, lambda result, error: done.append(result))
+    )
+    collected(workers)
+    assert done == [2]
+    workers.close()

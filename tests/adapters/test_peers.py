@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import subprocess
@@ -281,6 +282,36 @@ async def test_a_dial_that_fails_is_told_and_harms_nothing(new_peer: Any) -> Non
             reasons = {(await until(story, happened.LinkFailed)).reason for _ in range(2)}
             assert "Connection refused" in reasons
             assert any(reason.startswith("name.invalid: ") for reason in reasons)
+
+
+async def test_a_dial_without_an_answer_ends_in_time(new_peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pwire.adapters.anyio.peer.HANDSHAKE_TIMEOUT", 0.01)
+    monkeypatch.setattr("p2pwire.adapters.blocking.doors.HANDSHAKE_TIMEOUT", 0.01)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+        # The system takes one more than the backlog, and then answers no longer.
+        with anyio.fail_after(GUARD):
+            async with new_peer(storage=MemoryStorage()) as alice:
+                story = alice.events()
+                alice.fetch(Uri(bytes(32)), peers=[full.getsockname()])
+                assert (await until(story, happened.LinkFailed)).reason == "no answer in time"
+
+
+async def test_a_peer_without_room_for_a_newcomer_accepts_the_next(
+    new_peer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, failures = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")]
+
+    def accept_later(listener: socket.socket) -> Any:
+        if failures:
+            raise failures.pop()
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", accept_later)
+    with anyio.fail_after(GUARD):
+        async with new_peer() as bob, new_peer(storage=MemoryStorage()) as alice:
+            await bob.listen("127.0.0.1")
+            assert (await alice.fetch(await bob.share(share_bytes(b"hello", "blob")))).bytes == 5
+    assert not failures
 
 
 async def test_a_peer_with_another_identity_than_the_uris_is_not_talked_to(new_peer: Any) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 from collections.abc import Callable
 
@@ -83,7 +81,7 @@ class Connecting(Door):
 
     def _too_late(self) -> None:
         self.close()
-        self._ended(self, OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+        self._ended(self, TimeoutError())
 
     def _ready(self, events: int) -> None:
         try:
