@@ -440,6 +440,13 @@ def joined(make: MakeRemote) -> Remote:
     return remote
 
 
+def left_early(make: MakeRemote) -> Remote:
+    """The connection has joined and left, and the remote has not heard of it."""
+    remote = joined(make)
+    remote.command(cmd.Leave(BLOB.topic))
+    return remote
+
+
 def topic_open(make: MakeRemote) -> Remote:
     return opened(make, control_rate=0)
 
@@ -488,6 +495,7 @@ BUDGET = {
     "REFUSE of a joined handle": (joined, lambda r: msg.Refuse(0, 0), False),
     "REFUSE of an open topic": (topic_open, lambda r: msg.Refuse(0, 0), False),
     "JOIN that was asked for": (joined, lambda r: r.join(BLOB), False),
+    "JOIN that crosses a LEAVE": (left_early, lambda r: r.join(BLOB), False),
     "LEAVE of a topic that was ended": (leaving, lambda r: msg.Leave(0), False),
     "the first CANCEL": (asked_and_asking, lambda r: msg.Cancel(1), False),
     "HAVE that adds": (topic_open, lambda r: msg.Have(0, SPAN), False),
@@ -500,6 +508,8 @@ BUDGET = {
     "PONG without a PING": (topic_open, lambda r: PONG, True),
     "unasked JOIN": (topic_open, lambda r: r.join(OTHER, 1), True),
     "JOIN that is refused": (topic_open, lambda r: msg.Join(1, 0, bytes(32), bytes(32)), True),
+    "JOIN that was asked for and is refused": (joined, lambda r: r.join(BLOB, cap=bytes(32)), True),
+    "JOIN that crosses a LEAVE again": (leaving, lambda r: r.join(BLOB), True),
     "repeated JOIN": (topic_open, lambda r: r.join(BLOB, flags=1), True),
     "REFUSE without effect": (topic_open, lambda r: msg.Refuse(9, 0), True),
     "unasked LEAVE": (topic_open, lambda r: msg.Leave(0), True),

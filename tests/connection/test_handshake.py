@@ -652,12 +652,35 @@ def test_meeting_oneself(make: Callable[..., Remote]) -> None:
     assert not remote.of(ev.PeerIdentified)
 
 
-@pytest.mark.parametrize(("field", "code"), [("taken", CloseCode.DUPLICATE), ("banned", CloseCode.NOT_ALLOWED)])
-def test_an_initiator_needs_no_second_link_and_none_to_the_banned(field: str, code: CloseCode) -> None:
-    remote = initiator(config(**{field: {identity("remote").public}}))
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"taken"}, CloseCode.DUPLICATE),
+        ({"banned"}, CloseCode.NOT_ALLOWED),
+        ({"banned", "taken"}, CloseCode.NOT_ALLOWED),
+    ],
+)
+def test_an_initiator_needs_no_second_link_and_none_to_the_banned(fields: set[str], code: CloseCode) -> None:
+    remote = initiator(config(**{field: {identity("remote").public} for field in fields}))
     remote.settle()
     remote.feed(remote.answer())
     assert silent(remote).code is code
+
+
+@pytest.mark.parametrize("make", BOTH)
+def test_meeting_oneself_comes_before_bans_and_other_links(make: Callable[..., Remote]) -> None:
+    own = {identity("remote").public}
+    remote = make(config("remote", taken=own, banned=own)).handshake()
+    assert [frame.code for frame in remote.heard(msg.Close)] == [CloseCode.SELF]
+
+
+@pytest.mark.parametrize("make", BOTH)
+def test_another_identity_than_the_expected_one_comes_before_all(make: Callable[..., Remote]) -> None:
+    own = {identity("remote").public}
+    remote = make(config("remote", taken=own, banned=own, expected=identity("somebody else").public))
+    forged(remote, lambda h: remote.identity.public + signed(remote, h))
+    assert silent(remote).code is CloseCode.NOT_ALLOWED
+    assert remote.connection.identity == remote.identity.public
 
 
 def test_a_responder_tells_the_banned() -> None:

@@ -19,7 +19,7 @@ from p2pwire.connection.handshake import Handshake
 from p2pwire.connection.inbox import Inbox
 from p2pwire.connection.incoming import input_of, receive
 from p2pwire.connection.outbox import Outbox
-from p2pwire.connection.outgoing import carry_out
+from p2pwire.connection.outgoing import carry_out, close_frame
 from p2pwire.connection.session import Session
 from p2pwire.connection.state import SILENT, Input, LinkInput, LinkState, LinkStep, next_link_state, step_link
 from p2pwire.connection.timers import Timer, Timers
@@ -27,7 +27,6 @@ from p2pwire.wire.messages import Buffer, Close, DecodeError, EncodeError
 from p2pwire.wire.registry import (
     DRAIN_BYTES,
     MAGIC,
-    MAX_CLOSE_DETAIL,
     NO_FRAME_TYPE,
     CloseCode,
     PreambleKind,
@@ -390,12 +389,11 @@ class Connection:
             self._enter(after)
             self._events.append(OfferReceived())
             return
+        # What is looked at in an identity, and in which order [ID-016].
         if self._state is LinkState.WAIT_MESSAGE_2:
             identity = self._met(handshake.read_message_2(message))
-            if identity in self._config.taken:
-                raise SilentFault("there is a link to this identity already", CloseCode.DUPLICATE)  # [ID-022]
-            if identity in self._config.banned:
-                raise SilentFault("this identity is banned", CloseCode.NOT_ALLOWED)  # [TR-075]
+            if identity != self._config.identity.public:
+                self._check_wanted(identity)
             self._outbox.add_plain(handshake.message_3())
         else:
             identity = self._met(handshake.read_message_3(message))
@@ -419,6 +417,13 @@ class Connection:
         if self._config.expected not in (None, identity):
             raise SilentFault("another identity than the expected one", CloseCode.NOT_ALLOWED)  # [ID-010] [ID-011]
         return identity
+
+    def _check_wanted(self, identity: bytes) -> None:
+        """An initiator says no more to a peer with which it wants no link, or no second one."""
+        if identity in self._config.banned:
+            raise SilentFault("this identity is banned", CloseCode.NOT_ALLOWED)  # [TR-075]
+        if identity in self._config.taken:
+            raise SilentFault("there is a link to this identity already", CloseCode.DUPLICATE)  # [ID-022]
 
     @property
     def _running_handshake(self) -> Handshake:
@@ -505,17 +510,11 @@ class Connection:
     def _close(self, code: CloseCode, text: str, frame_type: int = NO_FRAME_TYPE) -> None:
         """Say CLOSE if the handshake is over, else end without a word; nothing on a link that is over."""
         if self._state in _WANTS_FRAMES:
-            self._outbox.add(Close(code, frame_type, _detail(text)).encode_frame(), answer=True)
+            self._outbox.add(close_frame(code, text, frame_type), answer=True)
             self._step(LinkStep.SEND_CLOSE)
             self._report(code, text)
         elif self._state not in _OVER:
             self._give_up(code, text)
-
-
-def _detail(text: str) -> str:
-    """As much of a text as CLOSE may say [GN-011]."""
-    cut = text.encode("utf-8", "replace")[:MAX_CLOSE_DETAIL].decode("utf-8", "ignore")
-    return "".join(character if character.isprintable() else "?" for character in cut)
 
 
 def _code_of(reason: RefusalReason) -> CloseCode:

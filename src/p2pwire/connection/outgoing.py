@@ -17,7 +17,7 @@ from p2pwire.connection.topics import Topic
 from p2pwire.content.objects import topic_of
 from p2pwire.wire import messages as msg
 from p2pwire.wire.messages import EncodeError
-from p2pwire.wire.registry import MAX_FRAME_BODY, MAX_OPEN_PINGS, RejectCode
+from p2pwire.wire.registry import MAX_CLOSE_DETAIL, MAX_FRAME_BODY, MAX_OPEN_PINGS, CloseCode, RejectCode
 
 MAX_QUEUE: Final = 2**19
 """bytes waiting above which commands that the protocol does not count are refused too: a caller that looks at
@@ -33,6 +33,13 @@ def carry_out(session: Session, command: cmd.Command) -> None:
         handler(session, command)
     except EncodeError as error:
         raise LocalProtocolError(error.text) from None
+
+
+def close_frame(code: CloseCode, text: str, frame_type: int) -> bytes:
+    """CLOSE with as much of a text as it may say [GN-011]. Raises `EncodeError`."""
+    cut = text.encode("utf-8", "replace")[:MAX_CLOSE_DETAIL].decode("utf-8", "ignore")
+    detail = "".join(character if character.isprintable() else "?" for character in cut)
+    return msg.Close(code, frame_type, detail).encode_frame()
 
 
 # --- topics ---

@@ -70,8 +70,8 @@ class JoinAnswer:
 
     @property
     def counted(self) -> bool:
-        """Whether it counts against the control budget: not if it is the other half of an own JOIN."""
-        return self.unasked or self.arrived is TopicInput.JOIN_AGAIN
+        """Whether it counts against the control budget: not if it is the other half of an own JOIN, and right."""
+        return self.unasked or self.arrived is not TopicInput.JOIN
 
 
 class Topics:

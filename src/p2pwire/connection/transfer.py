@@ -15,7 +15,7 @@ from p2pwire.connection.events import BlockReceived, RequestEnded
 from p2pwire.connection.faults import LinkFault
 from p2pwire.content.merkle import BLOCK, ProofChecker, ProofError, proof_count
 from p2pwire.wire.messages import Data, Reject, Request
-from p2pwire.wire.registry import ASSUMED_HANDLES, INITIAL_CREDIT, CloseCode, RejectCode
+from p2pwire.wire.registry import INITIAL_CREDIT, CloseCode, RejectCode
 
 MAX_CREDIT: Final = 2**64 - 1
 """blocks: what CREDIT's u64 can say."""
@@ -40,8 +40,8 @@ class Requests:
 
     def __init__(self) -> None:
         self._open: dict[int, Asked] = {}
-        self.max_open = ASSUMED_HANDLES
-        """The other side's max_requests."""
+        self.max_open = 0
+        """The other side's max_requests; none before its HELLO, for a request needs an open topic."""
         self.credit_total = INITIAL_CREDIT
         self.spent = 0
         self.timeouts = 0
