@@ -461,6 +461,22 @@ async def test_a_peer_that_is_cancelled_leaves_in_order(adapter: str) -> None:
     assert (gone.code, gone.truncated) == (CloseCode.SHUTDOWN, False)
 
 
+@pytest.mark.parametrize("adapter", ["asyncio", "trio"])
+async def test_a_mistake_in_the_program_shows_and_does_not_hang(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(*arguments: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    with anyio.fail_after(GUARD):
+        async with Peer() as bob:
+            await bob.listen("127.0.0.1")
+            uri = await bob.share(share_bytes(some_bytes(1_000_000), "blob"))
+            with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="a mistake of ours"), flatten_subgroups=True):
+                async with Peer(storage=MemoryStorage()) as alice:
+                    monkeypatch.setattr(alice._engine, "_from_disk", mistaken)
+                    alice.fetch(uri)
+                    await anyio.sleep_forever()
+
+
 async def test_what_the_block_raises_is_not_wrapped(new_peer: Any) -> None:
     with pytest.raises(LookupError, match="no longer wanted"):
         async with new_peer():

@@ -185,6 +185,7 @@ class _Outside:
         self._alarm = Wake()
         self._when: float | None = None
         self._leaving = False
+        self._collecting = False
         self._gone = anyio.Event()
 
     # --- life and death ---
@@ -212,6 +213,7 @@ class _Outside:
         with anyio.CancelScope(shield=True) as scope:
             async with anyio.create_task_group() as self._links, anyio.create_task_group() as self.doors:
                 self.doors.start_soon(self._keep_time)
+                self._collecting = True
                 self._links.start_soon(self._collect)
                 task_status.started(scope)
 
@@ -229,7 +231,8 @@ class _Outside:
         for flow in list(self._flows.values()):
             flow.abort()
         self.engine.close_stores()
-        while self._workers.busy or self._flows:
+        # Without the task that collects, which only an error ends, what the workers do would be waited for in vain.
+        while (self._workers.busy and self._collecting) or self._flows:
             await self._ended.wait()
         self._gone.set()
 
@@ -313,6 +316,8 @@ class _Outside:
                 self._workers.collect()
                 self._ended.set()
         finally:
+            self._collecting = False
+            self._ended.set()
             self._workers.close()
 
     def now(self) -> float:
