@@ -13,7 +13,7 @@ import pytest
 from p2pwire.connection import commands as cmd
 from p2pwire.connection import outgoing
 from p2pwire.connection.commands import LocalProtocolError
-from p2pwire.connection.config import Config, Extension
+from p2pwire.connection.config import Config, Extension, Limits
 from p2pwire.connection.connection import MAX_INPUT, MAX_READ, Connection
 from p2pwire.connection.session import Session
 from p2pwire.connection.state import LinkState
@@ -236,6 +236,19 @@ def test_blocks_and_the_like_wait_for_room() -> None:
     connection.send(cmd.TellLost(TOPIC, ((0, 0),)))
     connection.data_to_send()
     assert connection.can_send
+
+
+def test_the_queue_is_full_when_it_holds_as_much_as_its_limit() -> None:
+    extension = msg.Extensions((msg.Extension("test/1", 0x90, 1, b""),)).encode()
+    remote = responder(config(extensions=(Extension("test/1", 0x80, 1),), limits=Limits(send_queue=103)))
+    remote.open(attrs.evolve(HELLO, parameters=(msg.HelloParameter(4, extension),)))
+    remote.connection.send(cmd.SendExtension("test/1", 0, bytes(99)))
+    assert remote.connection.can_send
+    remote.connection.data_to_send()
+    remote.connection.send(cmd.SendExtension("test/1", 0, bytes(100)))
+    assert not remote.connection.can_send
+    with pytest.raises(LocalProtocolError, match="103 bytes wait"):
+        remote.connection.send(cmd.SendExtension("test/1", 0, b""))
 
 
 @pytest.mark.parametrize(

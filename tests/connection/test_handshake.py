@@ -720,6 +720,13 @@ def test_a_config_that_can_not_be_names_the_field(changes: dict[str, object], fi
         config(**changes)
 
 
+def test_as_many_versions_as_may_be() -> None:
+    pair = Pair(config("alice", versions=tuple(range(1, 16)), grease=bytes(GREASE_SEED)), config("bob"))
+    pair.run()
+    assert len(offer_of(pair).versions) == 16
+    assert pair.initiator.of(ev.LinkEstablished)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"agent": "x" * 65}, {"agent": "\x1b[31m"}, {"record": b"no record"}, {"grease": b"short"}],
