@@ -29,7 +29,7 @@ from p2pwire.testing.pair import seeded
 ABOUT = {
     "pctl": 1, "impl": "p2pwire-python", "version": __version__, "spec": ["p2pwire/1"], "clock": "virtual",
     "roles": ["initiator", "responder"], "net": ["listen", "dial", "inline"], "via": ["tcp"],
-    "features": ["chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record", "events"],
+    "features": ["chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record", "events", "joins"],
     "choices": {"requests": "queued"},
 }  # fmt: skip
 STARTED = time.monotonic()
@@ -68,16 +68,16 @@ class Run:
         random = seeded(config["seed"]) if "seed" in config else os.urandom
         timeouts = Timeouts(**{name: ms / 1000 for name, ms in config.get("timeouts", {}).items()})
         secret = config.get("network_secret")
-        self.unix = config.get("unix_time", 1_800_000_000)
+        self.unix = config.get("unix_time", 1_800_000_000) - self.now
         node_config = NodeConfig(
             suites=tuple(config.get("suites", (1, 2))), psk=derive_psk(bytes.fromhex(secret)) if secret else None,
             limits=Limits(**config.get("limits", {})), timeouts=timeouts,
             extensions=tuple(Extension(**e) for e in config.get("extensions", ())),
         )  # fmt: skip
-        self.node = Node(identity, node_config, now=self.now, unix_time=self.unix, random=random)
+        self.node = Node(identity, node_config, now=self.now, unix_time=self.unix + self.now, random=random)
         self.expected = bytes.fromhex(config["expected"]) if "expected" in config else None
         if "listening" in config:
-            self.node.set_listening([endpoint(text) for text in config["listening"]], self.now, self.unix)
+            self.node.set_listening([endpoint(text) for text in config["listening"]], self.now, self.unix + self.now)
         for spec in config.get("share", ()):
             content = shared(spec)
             self.disk.keep(content)
@@ -269,7 +269,7 @@ class Control:
             return {"skip": f"action:{action}"}
         run.node.close(run.now)
         run.pump()
-        return {} if not run.inline else self.taken(run)
+        return {}
 
     def taken(self, run: Run) -> dict[str, Any]:
         answer = {"tx": run.out.hex(), "ended": run.ended, "closed": run.closed, "events": run.events}

@@ -16,9 +16,9 @@ def address(text: str, port: int) -> Tree:
 
 
 def peer_record(
-    identity: Identity, sequence: int, *, ttl: int = 3600, addresses: Sequence[Tree] = (), **changes: object
+    signer: Identity, sequence: int, /, *, ttl: int = 3600, addresses: Sequence[Tree] = (), **changes: object
 ) -> bytes:
-    """A record that the identity signs, whatever it says."""
-    unsigned = Tree("PeerRecord", identity=identity.public, sequence=sequence, ttl=ttl, addresses=addresses)
+    """A record that the signer signs, whatever it says."""
+    unsigned = Tree("PeerRecord", identity=signer.public, sequence=sequence, ttl=ttl, addresses=addresses)
     content = unsigned.with_(**changes, signature=b"").encode()
-    return content + identity.sign("peer-record", content)
+    return content + signer.sign("peer-record", content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -111,8 +112,11 @@ class Runner:
         try:
             try:
                 case.run(trial)
-            finally:
-                trial.end()
+            except BaseException:
+                with suppress(AdapterFault):
+                    trial.end()
+                raise
+            trial.end()
         except Failed as failed:
             verdict = Verdict.FAIL if case.is_must else Verdict.WARN
             check, kind, expected, actual = failed.check, failed.kind, failed.expected, failed.actual

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from p2pwire_conformance.cases import sa as sa
-from p2pwire_conformance.cases import vn as vn
-from p2pwire_conformance.cases import hs as hs
+from p2pwire_conformance.cases import cl as cl
 from p2pwire_conformance.cases import en as en
+from p2pwire_conformance.cases import fr as fr
+from p2pwire_conformance.cases import hs as hs
+from p2pwire_conformance.cases import ka as ka
+from p2pwire_conformance.cases import sa as sa
+from p2pwire_conformance.cases import st as st
+from p2pwire_conformance.cases import tm as tm
+from p2pwire_conformance.cases import tp as tp
+from p2pwire_conformance.cases import tr as tr
+from p2pwire_conformance.cases import vn as vn

@@ -5,7 +5,9 @@ from __future__ import annotations
 from p2pwire_conformance.case import case
 from p2pwire_conformance.content import blob
 from p2pwire_conformance.link import close, ping
+from p2pwire_conformance.message import Tree
 from p2pwire_conformance.trial import Trial
+from p2pwire_conformance.verdict import Kind
 
 
 @case("SA-0001", "HS-010 HS-024 HS-025 FR-002 KA-001")
@@ -35,14 +37,12 @@ def opens_a_topic(t: Trial) -> None:
     expected = shared.object_frame(handle)
     for field in ("handle", "kind", "length", "root"):
         if found[field] != expected[field]:
-            link.fail("object", "wrong", f"{field} {expected[field]!r}", f"{found[field]!r} came")  # type: ignore[arg-type]
+            link.fail("object", Kind.WRONG, f"{field} {expected[field]!r}", f"{found[field]!r} came")
 
 
 @case("SA-0004", "TR-040 TR-050 TR-051 TR-053", features="share", depends="SA-0003")
 def serves_a_block(t: Trial) -> None:
     """Requests the only block of a blob that the subject shares. It comes as one DATA, without hashes."""
-    from p2pwire_conformance.message import Tree
-
     shared = blob(1000)
     link = t.open(share=[shared.recipe])
     handle, _ = link.open_topic(shared)

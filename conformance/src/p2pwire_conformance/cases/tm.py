@@ -1,0 +1,419 @@
+"""TM: timers, on virtual time; ID: identities; PX: peer records on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from p2pwire_conformance.carrier import Inline
+from p2pwire_conformance.case import INITIATOR, INLINE, LISTEN, RESPONDER, add, case
+from p2pwire_conformance.content import BLOCK, blob
+from p2pwire_conformance.keys import SMALL_ORDER_Y, Identity
+from p2pwire_conformance.link import Link, parameter, ping
+from p2pwire_conformance.message import Tree
+from p2pwire_conformance.records import address, peer_record
+from p2pwire_conformance.trial import UNIX_TIME, Trial
+from p2pwire_conformance.verdict import Kind
+
+# --- the handshake's time ---
+
+
+def _stalled(reach: Callable[[Link], None]) -> Callable[[Trial], None]:
+    def run(t: Trial) -> None:
+        link = t.connect()
+        reach(link)
+        t.tick(link, 9.9)
+        link.expect_nothing("before-10-s")
+        t.tick(link, 0.2)
+        link.expect_silence("after-10-s")
+
+    return run
+
+
+def _nothing(link: Link) -> None:
+    if not link.initiator:
+        link.read_offer()
+
+
+def _within_preamble(link: Link) -> None:
+    if link.initiator:
+        link.send_bytes(link.flight_1()[:20])
+    else:
+        link.read_offer()
+        link.send_bytes(link.answer()[:12])
+
+
+def _after_preamble(link: Link) -> None:
+    if link.initiator:
+        flight = link.flight_1()
+    else:
+        link.read_offer()
+        flight = link.answer()
+    link.send_bytes(flight[: len(link.own_preamble) + 5])
+
+
+def _before_message_3(link: Link) -> None:
+    link.send_offer()
+    link.read_answer()
+    link.send_bytes(link.proof()[:-1])
+
+
+_STALLS: Final[Mapping[str, tuple[str, Callable[[Link], None], bool]]] = {
+    "TM-0001": ("nothing", _nothing, True),
+    "TM-0002": ("half a preamble", _within_preamble, True),
+    "TM-0003": ("a preamble and a few bytes of the message after it", _after_preamble, True),
+    "TM-0004": ("all but the last byte of message 3", _before_message_3, False),
+}
+for _id, (_what, _reach, _both) in _STALLS.items():
+    _title = f"Sends {_what}, and stalls (T8). The subject waits 10 s and closes without a byte."
+    _roles = (RESPONDER, INITIATOR) if _both else (RESPONDER,)
+    add(_id, "TM-004 HS-032", _title, _stalled(_reach), roles=_roles, nets=INLINE)
+
+
+@case("TM-0005", "TM-004", nets=INLINE, roles=RESPONDER)
+def dribbled_handshake(t: Trial) -> None:
+    """Sends flight 1 a byte a second. The subject closes without a byte after 10 s: progress does not lengthen it."""
+    link = t.connect()
+    for byte in link.flight_1()[:10]:
+        link.send_bytes(bytes([byte]))
+        t.tick(link, 0.99)
+    link.expect_nothing("before-10-s")
+    t.tick(link, 0.2)
+    link.expect_silence("after-10-s")
+
+
+@case("TM-0006", "TM-005", nets=INLINE)
+def no_hello(t: Trial) -> None:
+    """Shakes hands and sends no HELLO. The subject waits 10 s and closes with TIMEOUT."""
+    link = t.handshaken()
+    link.expect_hello()
+    t.tick(link, 9.9)
+    link.expect_nothing("before-10-s")
+    t.tick(link, 0.2)
+    link.expect_close("TIMEOUT", blame=0xFF)
+
+
+# --- idle ---
+
+
+def _idle_for(idle: int, first: float) -> Callable[[Trial], None]:
+    """Nothing is sent any more: PING after a third, TIMEOUT at the end."""
+
+    def run(t: Trial) -> None:
+        link = t.handshaken()
+        link.hello(idle=idle)
+        link.fence()
+        t.tick(link, first - 0.1)
+        link.expect_nothing("before-ping")
+        t.tick(link, 0.2)
+        found = link.next_frame()
+        if found is None or found.name != "Ping":
+            link.fail("ping", Kind.WRONG, f"PING after {first} s without a record", f"{found or 'nothing'} came")
+        t.tick(link, min(idle, 150) - first - 0.2)
+        pings = 1
+        while (found := link.next_frame()) is not None:
+            if found.name != "Ping":
+                link.fail("idle", Kind.WRONG, "PINGs alone before the idle time is over", f"{found} came")
+            pings += 1
+        if pings > 4:
+            link.fail("open-pings", Kind.WRONG, "at most 4 unanswered PINGs", f"{pings} came")
+        t.tick(link, 0.2)
+        _closed_with_timeout(link)
+
+    return run
+
+
+def _closed_with_timeout(link: Link) -> None:
+    while (found := link.next_frame()) is not None and found.name == "Ping":
+        pass
+    if found is None or found.name != "Close" or found["code"] != 9:
+        link.fail("idle", Kind.NOT_REJECTED, "CLOSE TIMEOUT at the end of the idle time", f"{found or 'nothing'} came")
+
+
+_title = (
+    "Sends {} as its idle time and then nothing. The subject sends PING after {} s, and closes with TIMEOUT after {}."
+)
+add("TM-0010", "KA-010 KA-011", _title.format("30 s", 10, 30), _idle_for(30, 10.0), nets=INLINE)
+add("TM-0011", "KA-010 KA-011", _title.format("150 s", 50, 150), _idle_for(150, 50.0), nets=INLINE)
+add("TM-0012", "KA-010 KA-011", _title.format("600 s", 50, "its own 150"), _idle_for(600, 50.0), nets=INLINE)
+
+
+@case("TM-0013", "KA-013 KA-010 KA-011", nets=INLINE, features="limits")
+def four_pings(t: Trial) -> None:
+    """Agrees on an idle time of 600 s and sends nothing. The subject sends PINGs each 60 s, four of them, and no more
+    while they are unanswered; after 600 s it closes with TIMEOUT."""
+    t.start(limits={"idle": 600})
+    link = t.connect()
+    link.shake()
+    link.hello(idle=600)
+    link.fence()
+    pings = 0
+    for _ in range(60):
+        t.tick(link, 9.99)
+        while (found := link.next_frame()) is not None:
+            pings += found.name == "Ping"
+    if pings != 4:
+        link.fail("open-pings", Kind.WRONG, "4 PINGs in 600 s", f"{pings} came")
+    t.tick(link, 1.0)
+    _closed_with_timeout(link)
+
+
+@case("TM-0014", "KA-011 GN-008", nets=INLINE)
+def kept_alive(t: Trial) -> None:
+    """Sends one record each 40 s for 10 minutes. The subject goes on."""
+    link = t.handshaken()
+    link.hello(idle=60)
+    for _ in range(15):
+        t.tick(link, 40.0)
+        link.fence()
+
+
+@case("TM-0015", "KA-011 KA-010", nets=INLINE)
+def bytes_are_no_record(t: Trial) -> None:
+    """Sends a record byte by byte, so slowly that none is complete within the idle time of 30 s. The subject closes with
+    TIMEOUT."""
+    link = t.handshaken()
+    link.hello(idle=30)
+    link.fence()
+    for byte in bytes(31):
+        link.carrier.send(bytes([byte + 1]))
+        t.tick(link, 1.0)
+    _closed_with_timeout(link)
+
+
+# --- requests ---
+
+
+@case("TM-0020", "TM-010 TM-011 TM-015", nets=INLINE, features="fetch")
+def request_timer(t: Trial) -> None:
+    """Answers no REQUEST (T17), and keeps the link alive. After 30 s the subject cancels all of them, once, and goes
+    on."""
+    sought = blob(5 * BLOCK)
+    link = t.open(fetch=[sought.oid.hex()])
+    handle, _ = link.open_topic(sought)
+    link.send(Tree("Have", handle=handle, spans=[Tree("Span", first=0, last=4)]))
+    first = link.expect("Request")
+    asked = {first["id"], *(one["id"] for one in link.fence() if one.name == "Request")}
+    t.tick(link, 29.8)
+    if any(one.name == "Cancel" for one in link.fence()):
+        link.fail("before-30-s", Kind.WRONG, "no CANCEL before 30 s", "one came")
+    t.tick(link, 0.4)
+    cancelled = [one["id"] for one in link.fence() if one.name == "Cancel"]
+    if sorted(cancelled) != sorted(asked):
+        link.fail("cancel", Kind.WRONG, f"CANCEL of {sorted(asked)}", f"{sorted(cancelled)} came")
+    t.tick(link, 30.2)
+    again = [one for one in link.fence() if one.name == "Cancel" and one["id"] in asked]
+    if again:
+        link.fail("cancel", Kind.WRONG, "no second CANCEL of a REQUEST", f"{again[0]} came")
+
+
+@case("TM-0021", "TM-012 TR-065", nets=INLINE, features="fetch")
+def late_data(t: Trial) -> None:
+    """Answers a REQUEST after the subject has cancelled it. The subject takes the DATA."""
+    sought = blob(100)
+    link = t.open(fetch=[sought.oid.hex()])
+    handle, _ = link.open_topic(sought)
+    link.send(Tree("Have", handle=handle, spans=[Tree("Span")]))
+    found = link.expect("Request")
+    t.tick(link, 30.1)
+    link.expect("Cancel", id=found["id"])
+    link.send(sought.main.data_frame(found["id"], 0, 0))
+    link.expect_open(but="Join")
+
+
+# --- identities ---
+
+
+@case("ID-0001", "ID-013", roles=RESPONDER)
+def itself_dials(t: Trial) -> None:
+    """Shows the subject's own identity in message 3 (T3). The subject closes with SELF."""
+    t.start()
+    link = t.connect(identity=t.subject_identity)
+    link.shake()
+    link.expect_close("SELF", blame=0xFF)
+
+
+@case("ID-0002", "ID-012", roles=INITIATOR)
+def itself_answers(t: Trial) -> None:
+    """Shows the subject's own identity in message 2. The subject sends message 3 and closes with SELF."""
+    t.start()
+    link = t.connect(identity=t.subject_identity)
+    link.shake()
+    link.expect_close("SELF", blame=0xFF)
+
+
+@case("ID-0003", "ID-020 ID-024", roles=RESPONDER, nets=LISTEN)
+def restarted_peer(t: Trial) -> None:
+    """Comes back with the same identity while its first link is open. The subject closes the old link with DUPLICATE and
+    keeps the new one."""
+    old = t.open()
+    old.expect_open()
+    new = t.connect("again", identity=old.identity)
+    new.shake()
+    new.hello()
+    old.expect_close("DUPLICATE", blame=0xFF)
+    new.expect_open()
+
+
+@case("ID-0004", "ID-020 GN-008", roles=RESPONDER, nets=LISTEN)
+def two_peers(t: Trial) -> None:
+    """Opens links of two identities. The subject keeps both."""
+    one = t.open()
+    other = t.connect("other")
+    other.shake()
+    other.hello()
+    other.expect_open()
+    one.expect_open()
+
+
+@case("ID-0005", "ID-022", roles=RESPONDER, nets=LISTEN)
+def failed_twin(t: Trial) -> None:
+    """Begins a second handshake under the identity of an open link, and spoils its proof. The subject keeps the first
+    link: a claim that was not proved changes nothing."""
+    one = t.open()
+    twin = t.connect("twin", identity=one.identity)
+    twin.send_offer()
+    twin.read_answer()
+    message = twin.proof()
+    twin.send_bytes(message[:-1] + bytes([message[-1] ^ 1]), "message 3 with a bit flipped")
+    twin.expect_silence()
+    one.expect_open()
+
+
+# --- peer records ---
+
+SHARED: Final = blob(1000)
+NEIGHBOUR: Final = Identity("neighbour")
+HERE: Final = (address("127.0.0.1", 7777),)
+
+
+def _good() -> bytes:
+    return peer_record(NEIGHBOUR, UNIX_TIME, addresses=HERE)
+
+
+def _spoiled() -> bytes:
+    return _good()[:-1] + bytes([_good()[-1] ^ 1])
+
+
+def _bad_address() -> bytes:
+    wrong = Tree("Address", type=1, value=bytes(5))
+    return peer_record(NEIGHBOUR, UNIX_TIME, addresses=[wrong])
+
+
+_RECORDS: Final[Mapping[str, tuple[str, str, Callable[[], bytes]]]] = {
+    "PX-0001": ("PX-027", "a wrong signature", _spoiled),
+    "PX-0002": ("PX-021", "bytes that are no record", lambda: b"no record at all"),
+    "PX-0003": ("PX-021", "version 2", lambda: peer_record(NEIGHBOUR, UNIX_TIME, addresses=HERE, version=2)),
+    "PX-0004": ("PX-006", "an IPv4 address of 5 bytes", _bad_address),
+    "PX-0005": ("PX-021", "a ttl of 59 s", lambda: peer_record(NEIGHBOUR, UNIX_TIME, ttl=59)),
+    "PX-0006": ("PX-021", "a ttl of 86401 s", lambda: peer_record(NEIGHBOUR, UNIX_TIME, ttl=86401)),
+    "PX-0007": ("PX-023", "a seq a year ahead", lambda: peer_record(NEIGHBOUR, UNIX_TIME + 31536000, addresses=HERE)),
+    "PX-0008": ("PX-023", "a seq of a year ago", lambda: peer_record(NEIGHBOUR, UNIX_TIME - 31536000, addresses=HERE)),
+    "PX-0009": (
+        "PX-022 ID-004",
+        "an identity of small order",
+        lambda: peer_record(NEIGHBOUR, UNIX_TIME, addresses=HERE, identity=SMALL_ORDER_Y[1]),
+    ),
+    "PX-0010": ("PX-021", "a byte too many", lambda: _good() + b"\0"),
+    "PX-0011": ("PX-007", "an address of an unknown type", lambda: peer_record(
+        NEIGHBOUR, UNIX_TIME, addresses=[Tree("Address", type=200, value=b"somewhere")])),
+}  # fmt: skip
+
+
+def _told(record: Callable[[], bytes]) -> Callable[[Trial], None]:
+    def run(t: Trial) -> None:
+        link = t.open(share=[SHARED.recipe], unix_time=UNIX_TIME)
+        handle, _ = link.open_topic(SHARED)
+        link.send(Tree("Peers", handle=handle, added=[Tree("SharedRecord", record=record())]))
+        link.expect_open()
+
+    return run
+
+
+for _id, (_cited, _what, _record) in _RECORDS.items():
+    _title = f"Shares a record with {_what}, in a well-formed PEERS. The subject drops it and goes on."
+    add(_id, f"PX-030 {_cited}", _title, _told(_record), features="share record")
+
+
+@case("PX-0020", "PX-048", features="share")
+def fifth_peers(t: Trial) -> None:
+    """Sends PEERS five times in one opening of a topic. The subject takes four and closes with FLOOD on the fifth."""
+    link = t.open(share=[SHARED.recipe], unix_time=UNIX_TIME)
+    handle, _ = link.open_topic(SHARED)
+    peers = Tree("Peers", handle=handle, dropped=[NEIGHBOUR.public])
+    link.send(*([peers] * 4))
+    link.expect_open("four-peers")
+    link.send(peers)
+    link.expect_close("FLOOD", blame=0x30)
+
+
+@case("PX-0021", "PX-048", nets=INLINE, features="share")
+def peers_each_minute(t: Trial) -> None:
+    """Sends PEERS four times, and once more after 61 s. The subject takes all."""
+    link = t.open(share=[SHARED.recipe], unix_time=UNIX_TIME)
+    handle, _ = link.open_topic(SHARED)
+    peers = Tree("Peers", handle=handle, dropped=[NEIGHBOUR.public])
+    link.send(*([peers] * 4))
+    t.tick(link, 40.0)
+    link.fence()
+    t.tick(link, 21.0)
+    link.send(peers)
+    link.expect_open()
+
+
+@case("PX-0022", "PX-055 PX-040 PX-009 PX-041 FR-028", roles=RESPONDER, nets=LISTEN, features="share record")
+def asked_for_peers(t: Trial) -> None:
+    """Two peers with records of their own in HELLO open a topic with the subject, and the second asks for one peer. The
+    subject answers with the first one's record, byte for byte, and not with the second's own."""
+    t.start(share=[SHARED.recipe], unix_time=UNIX_TIME)
+    records: list[bytes] = []
+    links: list[Link] = []
+    for number, label in enumerate(("first", "second")):
+        link = t.connect(label)
+        link.shake()
+        records.append(peer_record(link.identity, UNIX_TIME, addresses=[address("127.0.0.1", 7800 + number)]))
+        link.hello(parameters=[parameter(2, records[-1])])
+        links.append(link)
+    handles = [link.open_topic(SHARED)[0] for link in links]
+    for link in links:
+        link.fence()
+    links[1].send(Tree("GetPeers", handle=handles[1], max=1))
+    told = [one["record"] for one in links[1].expect("Peers", "peers")["added"]]
+    if told != records[:1]:
+        links[1].fail(
+            "records", Kind.WRONG, "the record of the first peer, as it was signed", f"{len(told)} others came"
+        )
+
+
+@case("PX-0023", "PX-043", features="share record")
+def not_asked_for_peers(t: Trial) -> None:
+    """Joins a topic of a subject that listens without wants_peers. No PEERS comes."""
+    t.start(share=[SHARED.recipe], listening=["127.0.0.1:7001"], unix_time=UNIX_TIME)
+    link = t.connect()
+    link.shake()
+    link.hello()
+    link.open_topic(SHARED, flags=0)
+    link.fence()
+    link.send(ping())
+    link.expect("Pong")
+    if isinstance(link.carrier, Inline):
+        t.tick(link, 5.0)
+        link.fence()
+    if any(one.name == "Peers" for one in link.noticed):
+        link.fail("peers", Kind.NOT_SILENT, "no PEERS unasked", "one came")
+
+
+@case("PX-0024", "PX-048 TP-064", features="share")
+def peers_of_another_opening(t: Trial) -> None:
+    """Sends PEERS four times, leaves the topic, joins it again and sends PEERS once more. The subject counts for each
+    opening and goes on."""
+    link = t.open(share=[SHARED.recipe], unix_time=UNIX_TIME)
+    handle, theirs = link.open_topic(SHARED)
+    peers = Tree("Peers", handle=handle, dropped=[NEIGHBOUR.public])
+    link.send(*([peers] * 4), Tree("Leave", handle=handle))
+    link.expect("Leave", handle=theirs)
+    link.noticed.clear()
+    link.send(link.join_frame(SHARED, handle=handle))
+    link.topic_joined(SHARED)
+    link.send(peers)
+    link.expect_open(but="Join")
