@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from p2pwire.connection import commands as cmd
 from p2pwire.connection import events as ev
+from p2pwire.connection import records as rules
 from p2pwire.connection.config import Limits
 from p2pwire.connection.inbox import Inbox
 from p2pwire.connection.outbox import Outbox
@@ -64,6 +65,19 @@ def test_the_key_changes_after_each_65536th_record(suite: Suite) -> None:
     rekeyed.rekey()
     rekeyed.n = REKEY_INTERVAL + 2
     assert sealer.seal(b"y")[2:] == rekeyed.encrypt(b"y")
+
+
+@pytest.mark.parametrize("suite", [Suite.XX_AESGCM, Suite.XX_CHACHAPOLY])
+def test_the_key_changes_again_and_again(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "REKEY_INTERVAL", 3)
+    sealer, opener = RecordSealer(CipherState(suite, KEY)), RecordOpener(CipherState(suite, KEY))
+    model = CipherState(suite, KEY)
+    for number in range(20):
+        if number and number % 3 == 0:
+            model.rekey()
+        record = sealer.seal(b"x")
+        assert record[2:] == model.encrypt(b"x")
+        assert opener.open(record[2:]) == b"x"
 
 
 def CipherStateAt(cipher: CipherState, number: int) -> CipherState:  # noqa: N802
