@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 from p2pwire.connection.config import Role
 from p2pwire.content.merkle import BLOCK
-from p2pwire.node.address import Endpoint
+from p2pwire.content.objects import cap
+from p2pwire.node.address import Endpoint, Scope
 from p2pwire.node.events import NodeEvent, PeerConnected, PeerDisconnected
 from p2pwire.storage.memory import SharedMemory, share_bytes, share_folder
 from p2pwire.testing.network import Host, Network
+from p2pwire.wire import messages as msg
 from tests.connection.remote import Remote, config
 
 E = TypeVar("E")
@@ -85,7 +87,7 @@ class _NodeEnd:
     def next_event(self) -> None:
         return None
 
-    def data_to_send(self) -> list[Any]:
+    def data_to_send(self, now: float | None = None) -> list[Any]:
         buffers = self.host.node.data_to_send(self.link, self.host.network.now)
         self.host.pump()
         return buffers
@@ -96,23 +98,38 @@ class _NodeEnd:
 
 
 class Stranger(Remote):
-    """A peer made by hand, on a link of a host's node. It dialled, unless its role says otherwise."""
+    """A peer made by hand, on a link of a host's node."""
 
     def __init__(
-        self, host: Host, remote: str = "9.9.9.9:5000", *, name: str = "stranger", dialled: bool = False
+        self,
+        host: Host,
+        remote: str = "9.9.9.9:5000",
+        *,
+        name: str = "stranger",
+        dialled: bool = False,
+        expected: bytes | None = None,
+        scope: Scope | None = None,
     ) -> None:
+        """`dialled`: the host's node speaks first, over a stream that was given to it."""
         super().__init__(Role.INITIATOR if dialled else Role.RESPONDER, config("unused"), name=name)
         address, _, port = remote.rpartition(":")
         self.host = host
         endpoint = Endpoint.parse(address, int(port))
+        link: int | None
         if dialled:
-            link: int | None = host.node.attach(Role.INITIATOR, host.network.now, remote=endpoint)
+            now = host.network.now
+            link = host.node.attach(Role.INITIATOR, now, remote=endpoint, expected=expected, scope=scope)
         else:
             link = host.node.accepted(endpoint, host.network.now)
         host.pump()
         assert link is not None
         self.link = link
         self.connection = _NodeEnd(host, link)  # type: ignore[assignment]
+
+    def join_topic(self, content: SharedMemory, handle: int = 0, flags: int = 0) -> msg.Join:
+        """JOIN with the right cap."""
+        oid = content.info.oid
+        return msg.Join(handle, flags, content.info.topic, cap(oid, self.initiator, self.handshake_hash))
 
     def wait(self, seconds: float = 0.0) -> Stranger:
         """Let time go by, and hear what is said."""

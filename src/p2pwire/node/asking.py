@@ -173,7 +173,7 @@ class Asking:
         assert found is not None
         number = link.request_id()
         command = cmd.RequestBlocks(number, swarm.topic, picked.file, picked.block, picked.level, *found)
-        link.connection.send(command)  # which was told the time when the link began to settle
+        link.connection.send(command, self._core.now)
         link.asked[number] = Asked(swarm, picker, picked)
         link.numbers[picked] = number
         link.in_flight += picked.count

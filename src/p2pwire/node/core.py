@@ -79,9 +79,8 @@ class Core:
 
         The event that says so may still wait: a link that is stalled processes none.
         """
-        link.tell_time(self.now)
         try:
-            link.connection.send(command)
+            link.connection.send(command, self.now)
         except LocalProtocolError:
             return False
         self.unsettle(link)

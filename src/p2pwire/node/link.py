@@ -175,13 +175,6 @@ class Link:
         """What counts as one operator's: a /16 or /32; all carriers without IP addresses are one group."""
         return b"" if self.remote is None else self.remote.group
 
-    def tell_time(self, now: float) -> None:
-        """The connection hears what time it is, and whether it is read from."""
-        if self.stalled:
-            self.connection.pause(now)
-        else:
-            self.connection.resume(now)
-
     def may_say(self, cost: int, now: float) -> bool:
         """Whether so many counted control frames are within the allowance."""
         self.control.take(0, now)

@@ -115,7 +115,7 @@ class Links:
     def data_to_send(self, link: Link) -> list[Buffer]:
         """What there is to send."""
         self._seeding.feed(link)
-        buffers = link.connection.data_to_send()
+        buffers = link.connection.data_to_send(self._core.now)
         if not buffers:
             link.transmitting = False
         self._core.unsettle(link)
@@ -189,7 +189,7 @@ class Links:
     def _settle(self, link: Link) -> None:
         connection = link.connection
         if link.broken:
-            connection.data_to_send()
+            connection.data_to_send(self._core.now)
         self._take_events(link)
         if link.established:
             self._joining.join(link)
@@ -212,18 +212,21 @@ class Links:
 
     def _take_events(self, link: Link) -> None:
         """Take what happened on a link, until too many of its blocks wait for the disk [FC-033]."""
-        connection = link.connection
-        link.stalled = self._waits_for_disk(link)
-        link.tell_time(self._core.now)
-        while not link.stalled and (event := connection.next_event()) is not None:
+        self._hold_or_go_on(link)
+        while not link.stalled and (event := link.connection.next_event()) is not None:
             self._HANDLERS[type(event)](self, link, event)
-            link.stalled = self._waits_for_disk(link)
-        if link.stalled:
-            link.tell_time(self._core.now)
+            self._hold_or_go_on(link)
 
-    def _waits_for_disk(self, link: Link) -> bool:
+    def _hold_or_go_on(self, link: Link) -> None:
+        connection = link.connection
         # A link that this side has closed processes no input anyway, and its end is not to wait.
-        return link.unwritten > MAX_UNWRITTEN_BLOCKS and link.connection.state is LinkState.OPEN
+        stalled = link.unwritten > MAX_UNWRITTEN_BLOCKS and connection.state is LinkState.OPEN
+        if stalled is not link.stalled:
+            link.stalled = stalled
+            if stalled:
+                connection.pause(self._core.now)
+            else:
+                connection.resume(self._core.now)
 
     def _hang_up(self, link: Link) -> None:
         self._alarms.cancel(link)
