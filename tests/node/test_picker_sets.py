@@ -87,6 +87,36 @@ def test_block_set_is_a_set(total: int, full: bool, data: st.DataObject) -> None
     assert set(each(blocks.window(0, total))) == model
 
 
+@given(st.integers(65530, 200_000), st.booleans(), st.data())
+def test_block_set_is_a_set_across_pages(total: int, full: bool, data: st.DataObject) -> None:
+    blocks = BlockSet(total, full=full)
+    model = (1 << total) - 1 if full else 0
+    for _ in range(data.draw(st.integers(0, 6))):
+        edge = data.draw(st.sampled_from([0, 65536, 131072, total]))
+        first = max(0, min(total - 1, edge + data.draw(st.integers(-70, 70))))
+        count = min(total - first, data.draw(st.sampled_from([1, 7, 64, 140, 70_000, 200_000])))
+        mask = (1 << count) - 1
+        window = data.draw(st.sampled_from([0, mask, mask // 3, mask & ~(mask >> 1)]))
+        blocks.assign(first, count, window)
+        model = model & ~(mask << first) | window << first
+        around = max(0, first - 9)
+        size = min(total - around, count + 18)
+        assert blocks.window(around, size) == model >> around & ((1 << size) - 1)
+        assert (first in blocks) == (model >> first & 1 == 1)
+    assert blocks.window(0, total) == model
+
+
+def test_the_longest_claim_takes_no_memory() -> None:
+    total = 2**32
+    for full in (True, False):
+        blocks = BlockSet(total, full=full)
+        assert (total - 1 in blocks) is full
+        assert blocks.window(total - 64, 64) == (2**64 - 1 if full else 0)
+        blocks.assign(total - 2, 2, 1)
+        assert [block in blocks for block in (total - 3, total - 2, total - 1, total)] == [full, True, False, False]
+        assert sum(map(len, blocks._pages.values())) == 8192
+
+
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=4), st.data())
 def test_flights_are_found_by_any_of_their_blocks(files: list[int], data: st.DataObject) -> None:
     row = Row(tuple(files))
