@@ -183,6 +183,14 @@ def test_grease_takes_nobodys_place(own: tuple[Extension, ...]) -> None:
     assert [entry.name for entry in entries] == [extension.name for extension in own]
 
 
+def test_grease_takes_the_place_that_is_left() -> None:
+    own = (Extension("a", 0xF0, 14), *(Extension(f"b{number}", 0x80 + number, 1) for number in range(22)))
+    parameters = hello_parameters(config(extensions=own), Grease.of(bytes(GREASE_SEED)))
+    entries = msg.Extensions.decode(next(p.value for p in parameters if p.tag == 4)).entries
+    assert len(entries) == MAX_EXTENSIONS
+    assert (entries[0].base + entries[0].count, entries[-1].base) == (LAST_EXTENSION_FRAME, LAST_EXTENSION_FRAME)
+
+
 def test_a_grease_frame_follows_hello() -> None:
     remote = responder(config(grease=bytes(range(GREASE_SEED)))).handshake()
     plain = b"".join(remote.records)

@@ -380,6 +380,22 @@ def test_data_restarts_the_serving_timer() -> None:
     assert not remote.heard(msg.Reject)
 
 
+@pytest.mark.parametrize("served", [True, False])
+def test_the_serving_timer_is_counted_anew_when_a_first_request_arrives(served: bool) -> None:
+    remote = opened()
+    remote.say(msg.Request(1, 0, 0, 0, 0))
+    if served:
+        remote.command(cmd.SendBlock(1, BLOB.siblings(0, 0), BLOB.block(0)))
+    else:
+        remote.command(cmd.RejectRequest(1, RejectCode.BUSY))
+    remote.forget().advance(15)
+    remote.say(msg.Request(2, 0, 0, 0, 0))
+    remote.advance(SERVE_TIMEOUT - JUST)
+    assert remote.frames == []
+    remote.advance(JUST)
+    assert remote.frames == [msg.Reject(2, RejectCode.BUSY, 0)]
+
+
 # --- several at once, and the clock ----------------------------------------------------------------------------------
 
 

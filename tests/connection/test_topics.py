@@ -362,6 +362,13 @@ def test_offers_that_can_not_be(values: tuple[bytes, JoinFlag, ObjectInfo | None
         Offer(*values)
 
 
+def test_an_offer_may_have_all_flags() -> None:
+    topics = {BLOB.topic: Offer(BLOB.info.oid, JoinFlag(7), None)}
+    remote = responder(config(topics=topics)).open()
+    remote.say(remote.join(BLOB))
+    assert [join.flags for join in remote.heard(msg.Join)] == [7]
+
+
 def test_an_object_of_no_use_can_not_be_told() -> None:
     info = ObjectInfo(7, 1, bytes(32))
     odd = Blob()
