@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from p2pwire.connection.config import Role
 from p2pwire.content.merkle import BLOCK
-from p2pwire.content.objects import cap
+from p2pwire.content.objects import ObjectInfo, cap
 from p2pwire.node.address import Endpoint, Scope
 from p2pwire.node.events import NodeEvent, PeerConnected, PeerDisconnected
 from p2pwire.storage.memory import SharedMemory, share_bytes, share_folder
@@ -128,17 +128,28 @@ class Stranger(Remote):
 
     def join_topic(self, content: SharedMemory, handle: int = 0, flags: int = 0) -> msg.Join:
         """JOIN with the right cap."""
-        oid = content.info.oid
-        return msg.Join(handle, flags, content.info.topic, cap(oid, self.initiator, self.handshake_hash))
+        return self.join_object(content.info, handle, flags)
+
+    def join_object(self, info: ObjectInfo, handle: int = 0, flags: int = 0) -> msg.Join:
+        """The same for an object that nobody has."""
+        return msg.Join(handle, flags, info.topic, cap(info.oid, self.initiator, self.handshake_hash))
+
+    @staticmethod
+    def object_of(content: SharedMemory, handle: int = 0) -> msg.Object:
+        """What it is."""
+        return msg.Object(handle, content.info.kind, content.info.length, content.info.root)
 
     def wait(self, seconds: float = 0.0) -> Stranger:
         """Let time go by, and hear what is said."""
-        self.host.network.run(seconds)
-        self.take_bytes()
-        while data := b"".join(self.connection.data_to_send()):
-            self._encrypted += data
-            self._decrypt()
-        return self
+        end = self.host.network.now + seconds
+        while True:
+            self.host.network.run(min(1.0, end - self.host.network.now))
+            self.take_bytes()
+            while data := b"".join(self.connection.data_to_send()):
+                self._encrypted += data
+                self._decrypt()
+            if self.host.network.now >= end:
+                return self
 
 
 def when(seconds: float, network: Network, condition: Callable[[], bool]) -> None:
