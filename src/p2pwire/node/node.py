@@ -103,8 +103,7 @@ class Node:
     def progress(self, topic: bytes) -> Progress:
         """How far a resource is. Raises `KeyError` for an unknown topic."""
         swarm = self._core.swarms[topic]
-        total = swarm.total if swarm.knows_files else None
-        return Progress(swarm.phase, swarm.done, total, dict(swarm.sources), len(swarm.links))
+        return Progress(swarm.phase, swarm.done, swarm.size, dict(swarm.sources), len(swarm.links))
 
     # --- peers ---
 

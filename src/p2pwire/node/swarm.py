@@ -125,6 +125,13 @@ class Swarm:
         return self.info is not None and (self.info.kind == ObjectKind.BLOB or self.manifest is not None)
 
     @property
+    def size(self) -> int | None:
+        """Content bytes in all, as soon as they are known."""
+        if self.info is not None and self.info.kind == ObjectKind.BLOB:
+            return self.info.length
+        return self.total if self.manifest is not None else None
+
+    @property
     def flags(self) -> JoinFlag:
         """What own JOIN says."""
         flags = JoinFlag.WANTS_PEERS
@@ -208,6 +215,8 @@ class Swarm:
             return RejectCode.OUT_OF_RANGE
         if manifest:
             return None if self.manifest is not None else RejectCode.NOT_AVAILABLE
+        if not self.layout.files:
+            return RejectCode.NOT_AVAILABLE  # the storage has not told yet what it has
         first = self.layout.first_block(request.file) + request.block
         last = first + min(1 << request.level, blocks - request.block) - 1
         return None if self.held.holds(first, last) else RejectCode.NOT_AVAILABLE
