@@ -1,4 +1,4 @@
-"""Lets the suite judge the reference implementation: PCTL/1 on one side, a `Node` with memory for a disk on the other."""
+"""Lets the suite judge the reference: PCTL/1 on one side, a `Node` with its disk in memory on the other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ from p2pwire.testing.pair import seeded
 ABOUT = {
     "pctl": 1, "impl": "p2pwire-python", "version": __version__, "spec": ["p2pwire/1"], "clock": "virtual",
     "roles": ["initiator", "responder"], "net": ["listen", "dial", "inline"], "via": ["tcp"],
-    "features": ["chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record", "events", "joins"],
+    "features": [
+        "chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record", "events", "joins",
+    ],
     "choices": {"requests": "queued"},
 }  # fmt: skip
 STARTED = time.monotonic()
@@ -262,7 +264,7 @@ class Control:
             run.open(socket.create_connection((host, int(port)), 5))
             return {}
         run.listener = socket.create_server(("127.0.0.1", 0))
-        return {"addr": "127.0.0.1:%d" % run.listener.getsockname()[1]}
+        return {"addr": f"127.0.0.1:{run.listener.getsockname()[1]}"}
 
     def do(self, run: Run, action: str) -> dict[str, Any]:
         if action != "close":

@@ -112,9 +112,13 @@ class Runner:
         try:
             try:
                 case.run(trial)
-            except BaseException:
+            except AdapterFault:
                 with suppress(AdapterFault):
                     trial.end()
+                raise
+            except BaseException:
+                # If the subject did not survive, that is what there is to say.
+                trial.end()
                 raise
             trial.end()
         except Failed as failed:

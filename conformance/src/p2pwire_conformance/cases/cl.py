@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from p2pwire_conformance.carrier import Inline
@@ -119,8 +119,8 @@ def records_after_a_fault(t: Trial) -> None:
 
 @case("CL-0052", "CL-002")
 def frames_after_close(t: Trial) -> None:
-    """Sends CLOSE with a PING and an unknown even frame after it, in the same record and in another. The subject answers
-    nothing."""
+    """Sends CLOSE with a PING and an unknown even frame after it, in the same record and in another. The subject
+    answers nothing."""
     link = t.open()
     link.send_bytes(link.seal(frame(close()) + frame(ping()) + _BAD) + link.seal(frame(ping())), "CLOSE and more")
     link.expect_dropped("close-not-answered")
@@ -157,7 +157,7 @@ def drains_for_5_seconds(t: Trial) -> None:
 
 @case("CL-0055", "CL-010 CL-020", nets=INLINE)
 def drains_20_mib(t: Trial) -> None:
-    """Makes the subject send CLOSE, and sends 20 MiB. It keeps the carrier until the last of them, and closes it then."""
+    """Makes the subject send CLOSE, and sends 20 MiB. It keeps the carrier until the last byte, and closes it then."""
     link = t.open()
     link.send(_BAD)
     link.expect_close("UNKNOWN_FRAME")
@@ -208,7 +208,7 @@ def _blamed(frames: tuple[Tree | bytes, ...], code: str, blame: int) -> Callable
     return run
 
 
-_BLAMES: Final = {
+_BLAMES: Final[Mapping[str, tuple[tuple[Tree | bytes, ...], str, int]]] = {
     "CL-0060": ((unknown(0xFE),), "UNKNOWN_FRAME", 0xFE),
     "CL-0061": ((ping(b"short"),), "PROTOCOL", 0x04),
     "CL-0062": ((Tree("Interest", handle=3, on=1),), "PROTOCOL", 0x1C),

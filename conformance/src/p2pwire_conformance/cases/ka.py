@@ -37,8 +37,8 @@ def pong_unasked(t: Trial) -> None:
 
 @case("KA-0003", "KA-006 TP-027 TP-063")
 def fence(t: Trial) -> None:
-    """Sends a JOIN of an unknown topic, a REQUEST on the refused handle and a PING in one record. REFUSE and REJECT come
-    before PONG."""
+    """Sends a JOIN of an unknown topic, a REQUEST on the refused handle and a PING in one record. REFUSE and REJECT
+    come before PONG."""
     link = t.open()
     link.send(
         Tree("Join", handle=4, topic=b"t" * 32), Tree("Request", id=8, handle=4), ping(b"fence!!!")

@@ -29,7 +29,7 @@ def orderly_close(t: Trial) -> None:
 
 @case("SA-0003", "TP-030 TR-001", features="share", depends="SA-0001")
 def opens_a_topic(t: Trial) -> None:
-    """Joins the topic of a blob that the subject shares. The subject joins too, with the right cap, and tells OBJECT."""
+    """Joins the topic of a blob that the subject shares. It joins too, with the right cap, and tells OBJECT."""
     shared = blob(20000)
     link = t.open(share=[shared.recipe])
     _, handle = link.open_topic(shared, tell=False)

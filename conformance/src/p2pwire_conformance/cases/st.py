@@ -6,7 +6,7 @@ What a peer does after it closed its carrier cannot be seen from outside, so the
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from p2pwire_conformance.carrier import Inline
 from p2pwire_conformance.case import BOTH, INITIATOR, INLINE, NETS, RESPONDER, add
@@ -42,7 +42,7 @@ INPUTS: Final = {
     "END": 908,
 }
 """Input -> the last three digits, for those that are no frame type."""
-OWN: Final = {"extensions": [{"name": "conformance/1", "base": 0xA0, "count": 2}]}
+OWN: Final[dict[str, Any]] = {"extensions": [{"name": "conformance/1", "base": 0xA0, "count": 2}]}
 SHARED: Final = blob(2 * BLOCK)
 
 
@@ -154,7 +154,9 @@ def _in_records(state: str, arrived: str, cell: str) -> Callable[[Trial], None]:
 
 def _in_draining(arrived: str) -> Callable[[Trial], None]:
     def run(t: Trial) -> None:
-        link = t.open(**(OWN if arrived == "EXTENSION" else {}))
+        if arrived == "EXTENSION":
+            t.start(**OWN)
+        link = t.open()
         link.send(unknown(0x7E))
         link.expect_close("UNKNOWN_FRAME")
         carrier = link.carrier
@@ -182,16 +184,17 @@ def _enter_links() -> None:
                 continue  # the way that each handshake goes: SA-0001
             title = f"{state}: {arrived} arrives. The table says: {cell}."
             features = "extensions" if arrived == "EXTENSION" and digit > 4 else ""
-            roles = (INITIATOR,) if digit < 2 else (RESPONDER,) if digit < 5 else BOTH
+            roles: tuple[str, ...] = (INITIATOR,) if digit < 2 else (RESPONDER,) if digit < 5 else BOTH
             if state in IN_HANDSHAKE:
-                run, cited, nets = _in_handshake(state, arrived), "HS-032", NETS
+                run, cited = _in_handshake(state, arrived), "HS-032"
             elif state == "DRAINING":
-                run, cited, nets = _in_draining(arrived), "CL-010", (INLINE,)
+                run, cited = _in_draining(arrived), "CL-010"
             else:
-                run, nets = _in_records(state, arrived, cell), NETS
+                run = _in_records(state, arrived, cell)
                 cited = {"SILENT": "EN-005", "CLOSED": "CL-031", "CLOSE UNKNOWN_FRAME": "FR-006"}.get(cell, "GN-008")
                 if cell == "CLOSE PROTOCOL":
                     cited = "FR-003" if state == "WAIT_HELLO" else "FR-005"
+            nets = INLINE if state == "DRAINING" else NETS
             add(id, cited, title, run, roles=roles, nets=nets, features=features)
 
 
@@ -205,6 +208,13 @@ IMPOSSIBLE: Final = {
 }  # fmt: skip
 """Cells whose input has no form: there is no live handle to be named again, or the JOIN would be one of another input.
 JOIN in LEAVING has one only while no remote handle is, which a peer enters by a LEAVE before the other side's JOIN."""
+TOPIC_ROLES: Final[dict[str, tuple[str, ...]]] = {
+    "FREE": (RESPONDER,),
+    "ASKED": (INITIATOR,),
+    "OPEN": BOTH,
+    "LEAVING": (INITIATOR,),
+}
+"""Of the subject: one that dials joins what it shares, and so has asked before anything arrives."""
 HANDLE: Final = 40
 
 
@@ -297,7 +307,7 @@ def _enter_topics() -> None:
             cell = table[state][arrived]
             if (state, arrived) in IMPOSSIBLE or (arrived == "CONTENT" and state in ("FREE", "ASKED")):
                 continue
-            roles = {"FREE": (RESPONDER,), "ASKED": (INITIATOR,), "OPEN": BOTH, "LEAVING": (INITIATOR,)}[state]
+            roles = TOPIC_ROLES[state]
             title = f"Topic {state}: {arrived} arrives. The table says: {cell}."
             cited = "TP-061" if arrived == "STRAY" else "TP-020" if "JOIN" in arrived else "TP-045 TP-054"
             cited = "TP-062 TP-063" if arrived == "CONTENT" else cited

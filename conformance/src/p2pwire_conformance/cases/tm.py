@@ -170,8 +170,8 @@ def kept_alive(t: Trial) -> None:
 
 @case("TM-0015", "KA-011 KA-010", nets=INLINE)
 def bytes_are_no_record(t: Trial) -> None:
-    """Sends a record byte by byte, so slowly that none is complete within the idle time of 30 s. The subject closes with
-    TIMEOUT."""
+    """Sends a record byte by byte, so slowly that none is complete within the idle time of 30 s. The subject closes
+    with TIMEOUT."""
     link = t.handshaken()
     link.hello(idle=30)
     link.fence()
@@ -244,8 +244,8 @@ def itself_answers(t: Trial) -> None:
 
 @case("ID-0003", "ID-020 ID-024", roles=RESPONDER, nets=LISTEN)
 def restarted_peer(t: Trial) -> None:
-    """Comes back with the same identity while its first link is open. The subject closes the old link with DUPLICATE and
-    keeps the new one."""
+    """Comes back with the same identity while its first link is open. The subject closes the old link with DUPLICATE
+    and keeps the new one."""
     old = t.open()
     old.expect_open()
     new = t.connect("again", identity=old.identity)

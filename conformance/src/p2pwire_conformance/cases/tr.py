@@ -55,7 +55,8 @@ _REQUESTS: Final = {
     "TR-0001": (FIVE, 0, 0, 0), "TR-0002": (FIVE, 0, 3, 0), "TR-0003": (FIVE, 0, 4, 0), "TR-0004": (FIVE, 0, 0, 1),
     "TR-0005": (FIVE, 0, 2, 1), "TR-0006": (FIVE, 0, 4, 1), "TR-0007": (FIVE, 0, 0, 2), "TR-0008": (FIVE, 0, 4, 2),
     "TR-0009": (FIVE, 0, 0, 3), "TR-0010": (blob(BLOCK), 0, 0, 0), "TR-0011": (blob(1), 0, 0, 0),
-    "TR-0012": (blob(BLOCK + 1), 0, 0, 1), "TR-0013": (blob(2 * BLOCK), 0, 1, 0), "TR-0014": (blob(64 * BLOCK), 0, 0, 6),
+    "TR-0012": (blob(BLOCK + 1), 0, 0, 1), "TR-0013": (blob(2 * BLOCK), 0, 1, 0),
+    "TR-0014": (blob(64 * BLOCK), 0, 0, 6),
     "TR-0015": (blob(33 * BLOCK - 1), 0, 0, 5), "TR-0016": (blob(33 * BLOCK), 0, 32, 0),
     "TR-0020": (FOLDER, MANIFEST, 0, 0), "TR-0021": (FOLDER, 1, 0, 0), "TR-0022": (FOLDER, 2, 0, 2),
     "TR-0023": (FOLDER, 2, 1, 0), "TR-0024": (FOLDER, 4, 0, 0), "TR-0025": (FOLDER, 2, 3, 0),
@@ -64,8 +65,8 @@ for _id, (_object, _file, _block, _level) in _REQUESTS.items():
     _what = "blob" if not _object.kind else f"folder's file {_file:#x}"
     _blocks = _object.file(_file).count
     _title = (
-        f"Requests 2^{_level} blocks from block {_block} of a {_what} of {_blocks} blocks. They come in ascending order, "
-        "each with exactly the hashes that are new."
+        f"Requests 2^{_level} blocks from block {_block} of a {_what} of {_blocks} blocks. They come in ascending "
+        "order, each with exactly the hashes that are new."
     )
     _cited = "TR-040 TR-050 TR-051 TR-052 TR-053 OB-001 OB-002" + (
         " OB-041 OB-042 OB-020" if _object.kind else " OB-040"
@@ -408,23 +409,73 @@ def _good(file: File, asked: Frame, off: int = 0) -> Tree:
     return file.data_frame(asked["id"], asked["block"], asked["block"] + off)
 
 
-def _more(tree: Tree, count: int) -> list[bytes]:
-    proof = list(tree["proof"])
-    return proof[:count] if count < 0 else proof + [bytes(32)] * count
+def _wrong(change: Callable[[File, Frame, Tree], Tree]) -> Answer:
+    """One DATA that is right but for this change."""
+    return lambda file, asked: [change(file, asked, _good(file, asked))]
+
+
+def _other_block(file: File, asked: Frame, tree: Tree) -> Tree:
+    size = len(tree["data"])
+    return tree.with_(data=file.block((asked["block"] + 1) % file.count)[:size].ljust(size))
 
 
 _LIES: Final[Mapping[str, tuple[str, str, str, Answer]]] = {
-    "TR-0100": ("TR-054", "UNSOLICITED", "DATA with the id of no REQUEST", lambda f, r: [_good(f, r).with_(id=r["id"] ^ 1 << 31)]),
-    "TR-0101": ("TR-055", "UNSOLICITED", "DATA with the block after the one that is due", lambda f, r: [_good(f, r).with_(block=r["block"] + 1)]),
-    "TR-0102": ("TR-055 TR-054", "UNSOLICITED", "the first block of a REQUEST twice", lambda f, r: [_good(f, r), _good(f, r)]),
-    "TR-0103": ("TR-056", "BAD_DATA", "a proof with a hash too few", lambda f, r: [_good(f, r).with_(proof=_more(_good(f, r), -1))]),
-    "TR-0104": ("TR-056", "BAD_DATA", "a proof with a hash too many", lambda f, r: [_good(f, r).with_(proof=_more(_good(f, r), 1))]),
-    "TR-0105": ("TR-057", "BAD_DATA", "a block that is a byte short", lambda f, r: [_good(f, r).with_(data=_good(f, r)["data"][:-1])]),
-    "TR-0106": ("TR-058 TR-059", "BAD_DATA", "a block with a bit flipped", lambda f, r: [_good(f, r).with_(data=flip(0))]),
-    "TR-0107": ("TR-058", "BAD_DATA", "a proof with a bit flipped in its last hash", lambda f, r: [_good(f, r).with_(proof=[*_good(f, r)["proof"][:-1], bytes(32)])]),
-    "TR-0108": ("TR-058", "BAD_DATA", "a proof whose first hash is another", lambda f, r: [_good(f, r).with_(proof=[bytes(32), *_good(f, r)["proof"][1:]])]),
-    "TR-0109": ("TR-058", "BAD_DATA", "another block's bytes with the right proof", lambda f, r: [_good(f, r).with_(data=f.block((r["block"] + 1) % f.count)[: len(f.block(r["block"]))].ljust(len(f.block(r["block"]))))]),
-}  # fmt: skip
+    "TR-0100": (
+        "TR-054",
+        "UNSOLICITED",
+        "DATA with the id of no REQUEST",
+        _wrong(lambda file, asked, tree: tree.with_(id=asked["id"] ^ 1 << 31)),
+    ),
+    "TR-0101": (
+        "TR-055",
+        "UNSOLICITED",
+        "DATA with the block after the one that is due",
+        _wrong(lambda file, asked, tree: tree.with_(block=asked["block"] + 1)),
+    ),
+    "TR-0102": (
+        "TR-055 TR-054",
+        "UNSOLICITED",
+        "the first block of a REQUEST twice",
+        lambda file, asked: [_good(file, asked)] * 2,
+    ),
+    "TR-0103": (
+        "TR-056",
+        "BAD_DATA",
+        "a proof with a hash too few",
+        _wrong(lambda file, asked, tree: tree.with_(proof=tree["proof"][:-1])),
+    ),
+    "TR-0104": (
+        "TR-056",
+        "BAD_DATA",
+        "a proof with a hash too many",
+        _wrong(lambda file, asked, tree: tree.with_(proof=[*tree["proof"], bytes(32)])),
+    ),
+    "TR-0105": (
+        "TR-057",
+        "BAD_DATA",
+        "a block that is a byte short",
+        _wrong(lambda file, asked, tree: tree.with_(data=tree["data"][:-1])),
+    ),
+    "TR-0106": (
+        "TR-058 TR-059",
+        "BAD_DATA",
+        "a block with a bit flipped",
+        _wrong(lambda file, asked, tree: tree.with_(data=flip(0))),
+    ),
+    "TR-0107": (
+        "TR-058",
+        "BAD_DATA",
+        "a proof whose last hash is another",
+        _wrong(lambda file, asked, tree: tree.with_(proof=[*tree["proof"][:-1], bytes([7] * 32)])),
+    ),
+    "TR-0108": (
+        "TR-058",
+        "BAD_DATA",
+        "a proof whose first hash is another",
+        _wrong(lambda file, asked, tree: tree.with_(proof=[bytes([7] * 32), *tree["proof"][1:]])),
+    ),
+    "TR-0109": ("TR-058", "BAD_DATA", "another block's bytes with the right proof", _wrong(_other_block)),
+}
 for _id, (_cited, _code, _what, _answer) in _LIES.items():
     _title = f"Answers a REQUEST with {_what} (T14). The subject closes with {_code}."
     add(_id, _cited, _title, _lies(_answer, _code), features="fetch", depends="TR-0082")

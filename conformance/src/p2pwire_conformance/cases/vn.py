@@ -380,8 +380,8 @@ for _id, (_cited, _what, _data) in _REFUSALS.items():
 
 @case("VN-0140", "VN-052 VN-057", roles=INITIATOR, features="chacha events")
 def reports_the_suite(t: Trial) -> None:
-    """Refuses with USE_SUITE and suite 1, where the subject made message 1 for suite 2 and has both. It tries nothing on
-    this carrier and tells its application of suite 1."""
+    """Refuses with USE_SUITE and suite 1, where the subject made message 1 for suite 2 and has both. It tries nothing
+    on this carrier and tells its application of suite 1."""
     t.start(suites=[2, 1])
     link = t.connect()
     link.read_offer()

@@ -1,0 +1,271 @@
+"""`p2pwire-conformance`: run, list, explain, replay, smoke, selfcheck."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+import p2pwire_conformance.cases  # noqa: F401  (enters all cases)
+from p2pwire_conformance import VERSION, report
+from p2pwire_conformance.adapter import Adapter
+from p2pwire_conformance.case import BOTH, CASES, GROUPS, NETS, Case
+from p2pwire_conformance.protocol import requirements
+from p2pwire_conformance.runner import PATIENCE, Execution, Runner, plan
+from p2pwire_conformance.selfcheck import check
+from p2pwire_conformance.smoke import smoke as check_adapter
+from p2pwire_conformance.subject import AdapterSubject, BareSubject, Subject
+from p2pwire_conformance.verdict import RED, AdapterFault, Verdict
+
+FINE: Final = 0
+REGRESSION: Final = 1
+STALE: Final = 2
+UNUSABLE: Final = 3
+SUITE_ERROR: Final = 4
+USAGE: Final = 64
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION)
+def cli() -> None:
+    """Judges implementations of p2pwire/1.
+
+    Exit codes: 0 all is well or in the baseline; 1 something failed; 2 the baseline lists what passes now; 3 the
+    subject cannot be used; 4 the suite is at fault; 64 wrong usage.
+    """
+
+
+def _filters(function: F) -> F:
+    for option in (
+        click.option("--net", "nets", multiple=True, type=click.Choice(NETS), help="Only these nets."),
+        click.option(
+            "--role", "roles", multiple=True, type=click.Choice(BOTH), help="Only these roles of the subject."
+        ),
+        click.option("--case", "ids", multiple=True, metavar="ID", help="Only these cases, or groups: HS, HS-00."),
+        click.option("--req", "cited", multiple=True, metavar="ID", help="Only cases of these requirements."),
+    ):
+        function = option(function)
+    return function
+
+
+def _chosen(ids: Sequence[str], cited: Sequence[str]) -> list[Case]:
+    unknown = [id for id in cited if id not in requirements()]
+    if unknown:
+        raise click.UsageError(f"{unknown[0]} is no requirement")
+    found = [
+        case
+        for case in CASES.values()
+        if (not ids or any(case.id.startswith(id) for id in ids))
+        and (not cited or {requirement.id for requirement in case.requirements} & set(cited))
+    ]
+    if not found:
+        raise click.UsageError("no case fits")
+    return found
+
+
+@cli.command(context_settings={"ignore_unknown_options": False})
+@_filters
+@click.option("--bare", metavar="HOST:PORT", help="Judge the responder at this address, without an adapter.")
+@click.option("--patience", default=PATIENCE, show_default=True, help="Seconds for what has to happen at once.")
+@click.option("--results", type=click.Path(path_type=Path), help="Write results.json here.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML here.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write a summary in Markdown here.")
+@click.option(
+    "--baseline", type=click.Path(path_type=Path, exists=True), help="Known failures: a CASE/ROLE/NET or CASE a line."
+)
+@click.option("-v", "--verbose", is_flag=True, help="One line for every run, and a log for each that is red.")
+@click.argument("adapter", nargs=-1)
+def run(
+    nets: Sequence[str],
+    roles: Sequence[str],
+    ids: Sequence[str],
+    cited: Sequence[str],
+    bare: str | None,
+    patience: float,
+    results: Path | None,
+    junit: Path | None,
+    markdown: Path | None,
+    baseline: Path | None,
+    verbose: bool,
+    adapter: Sequence[str],
+) -> None:
+    """Run cases against an ADAPTER, given as a command after `--`, or against a bare address."""
+    cases = _chosen(ids, cited)
+    subject = _subject(bare, adapter)
+    known = _baseline(baseline)
+    began = time.monotonic()
+    # What others depend on runs, even if it was not asked for.
+    needed = {id for case in cases for id in case.depends}
+    listed = [*cases, *(CASES[id] for id in sorted(needed) if CASES[id] not in cases)]
+    chosen_roles = [role for role in subject.roles if not roles or role in roles]
+    chosen_nets = [net for net in subject.nets if not nets or net in nets]
+    runner = Runner(subject, patience=patience)
+    executions = runner.run(plan(listed, chosen_roles, chosen_nets), lambda one: _told(one, known, verbose))
+    seconds = time.monotonic() - began
+    if isinstance(subject, AdapterSubject):
+        subject.adapter.close()
+    reports: dict[Path | None, Callable[[], str]] = {
+        results: lambda: _json(report.results(subject, executions, seconds)),
+        junit: lambda: report.junit(subject, executions),
+        markdown: lambda: report.markdown(subject, executions),
+    }
+    for path, write in reports.items():
+        if path is not None:
+            path.write_text(write(), encoding="utf-8")
+    counted = ", ".join(f"{number} {verdict}" for verdict, number in report.totals(executions).items())
+    click.echo(
+        f"{subject.name}: {len(listed)} cases, {len(executions)} runs in {seconds:.1f} s: {counted or 'nothing'}"
+    )
+    raise SystemExit(_exit_code(executions, known))
+
+
+def _json(found: Any) -> str:
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def _subject(bare: str | None, adapter: Sequence[str]) -> Subject:
+    if bool(bare) is bool(adapter):
+        raise click.UsageError("give either an adapter's command after `--`, or --bare HOST:PORT")
+    if bare:
+        return BareSubject(bare)
+    try:
+        return AdapterSubject(Adapter(adapter))
+    except AdapterFault as fault:
+        click.echo(str(fault), err=True)
+        raise SystemExit(UNUSABLE) from None
+
+
+def _baseline(path: Path | None) -> set[str]:
+    if path is None:
+        return set()
+    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    found = {line for line in lines if line}
+    for line in found:
+        if line.partition("/")[0] not in CASES:
+            raise click.UsageError(f"{path}: {line} is no case")
+    return found
+
+
+def _is_known(one: Execution, known: set[str]) -> bool:
+    return one.case in known or one.name in known
+
+
+def _told(one: Execution, known: set[str], verbose: bool) -> None:
+    if one.verdict in RED and not _is_known(one, known):
+        click.echo(one.line)
+        if verbose:
+            click.echo("\n".join(report.log_lines(one.log)))
+    elif verbose or one.verdict is Verdict.WARN:
+        click.echo(one.line)
+
+
+def _exit_code(executions: Sequence[Execution], known: set[str]) -> int:
+    verdicts = {one.verdict for one in executions}
+    if Verdict.SUITE_ERROR in verdicts:
+        return SUITE_ERROR
+    if Verdict.PASS not in verdicts:
+        return UNUSABLE
+    if any(one.verdict in RED and not _is_known(one, known) for one in executions):
+        return REGRESSION
+    stale = sorted(_stale(executions, known))
+    if stale:
+        click.echo(f"stale in the baseline, since it passes now: {', '.join(stale)}")
+        return STALE
+    return FINE
+
+
+def _stale(executions: Iterable[Execution], known: set[str]) -> Iterable[str]:
+    red = {name for one in executions if one.verdict in RED for name in (one.case, one.name)}
+    ran = {name for one in executions if one.verdict is Verdict.PASS for name in (one.case, one.name)}
+    return (line for line in known if line in ran and line not in red)
+
+
+@cli.command(name="list")
+@_filters
+def list_cases(nets: Sequence[str], roles: Sequence[str], ids: Sequence[str], cited: Sequence[str]) -> None:
+    """List cases with what they cite."""
+    for case in sorted(_chosen(ids, cited), key=lambda case: (list(GROUPS).index(case.group), case.id)):
+        if (not nets or set(nets) & set(case.nets)) and (not roles or set(roles) & set(case.roles)):
+            click.echo(f"{case.id}  {' '.join(case.citations)}  {case.title}")
+
+
+@cli.command()
+@click.argument("id")
+def explain(id: str) -> None:
+    """Say what a case sends and expects, and which sentences of the specification it tests."""
+    case = CASES.get(id.partition("/")[0].upper())
+    if case is None:
+        raise click.UsageError(f"{id} is no case; see `p2pwire-conformance list`")
+    click.echo(f"{case.id} ({GROUPS[case.group]}): {case.title}")
+    for citation, requirement in zip(case.citations, case.requirements, strict=True):
+        click.echo(f"  {citation} (section {requirement.section}): {requirement.text}")
+    click.echo(f"  subject as {' and '.join(case.roles)}; nets {', '.join(case.nets)}")
+    if case.features:
+        click.echo(f"  needs {', '.join(sorted(case.features))}")
+    if case.depends:
+        click.echo(f"  after {', '.join(case.depends)}")
+
+
+@cli.command()
+@click.argument("results", type=click.Path(exists=True, path_type=Path))
+@click.option("--case", "ids", multiple=True, metavar="ID", help="Only these.")
+@click.argument("adapter", nargs=-1)
+def replay(results: Path, ids: Sequence[str], adapter: Sequence[str]) -> None:
+    """Run again what is red in a RESULTS file, with the same keys and bytes, and show all that happens. The ADAPTER is
+    the one of the file unless another is given."""
+    try:
+        found = json.loads(results.read_text(encoding="utf-8"))
+        red = [
+            (CASES[one["case"]], one["role"], one["net"])
+            for one in found["executions"]
+            if Verdict(one["verdict"]) in RED and (not ids or one["case"] in ids)
+        ]
+        about = found["subject"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise click.UsageError(f"{results} is no results file of this suite: {error}") from None
+    if not red:
+        click.echo("nothing to replay")
+        return
+    bare = about["name"] if about["kind"] == "bare" and not adapter else None
+    subject = _subject(bare, adapter or about.get("command", ()))
+    executions = [Runner(subject, again=0).one(*one) for one in red]
+    for one in executions:
+        click.echo(one.line)
+        click.echo("\n".join(report.log_lines(one.log)))
+    if isinstance(subject, AdapterSubject):
+        subject.adapter.close()
+    raise SystemExit(REGRESSION if any(one.verdict in RED for one in executions) else FINE)
+
+
+@cli.command()
+@click.argument("adapter", nargs=-1, required=True)
+def smoke(adapter: Sequence[str]) -> None:
+    """Check an ADAPTER itself: that it skips what it does not know, keeps runs apart and gives ports back."""
+    subject = Adapter(adapter)
+    bad = 0
+    for text, wrong in check_adapter(subject):
+        click.echo(f"{'ok  ' if wrong is None else 'FAIL'} {text}{'' if wrong is None else f': {wrong}'}")
+        bad += wrong is not None
+    subject.close()
+    raise SystemExit(UNUSABLE if bad else FINE)
+
+
+@cli.command()
+@click.option("--mutants", type=click.Path(exists=True, path_type=Path), required=True, help="The list of mutants.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only these mutants.")
+@click.argument("adapter", nargs=-1, required=True)
+def selfcheck(mutants: Path, only: Sequence[str], adapter: Sequence[str]) -> None:
+    """Prove the suite: every mutant of the ADAPTER's subject has to be killed by the cases that its list names, and the
+    other groups have to stay green."""
+    raise SystemExit(check(mutants, only, list(adapter), click.echo))
+
+
+def main() -> None:
+    """The command; wrong usage ends with 64."""
+    click.UsageError.exit_code = USAGE
+    cli()

@@ -1,0 +1,92 @@
+"""Proves cases by mutants: faults in an implementation of the suite's own choice, each of which a case has to find."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from p2pwire_conformance.adapter import Adapter
+from p2pwire_conformance.case import CASES, INLINE
+from p2pwire_conformance.runner import Execution, Runner
+from p2pwire_conformance.subject import AdapterSubject
+from p2pwire_conformance.verdict import RED, AdapterFault, Verdict
+
+VARIABLE: Final = "P2PWIRE_MUTANT"
+"""Tells the adapter's process which fault to have."""
+CONTROLS: Final = ("SA-0001", "SA-0002")
+"""Cases that have to pass for every mutant that is not told to break them: a subject that cannot do anything proves
+nothing."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault, and what finds it."""
+
+    name: str
+    text: str
+    killed_by: tuple[str, ...]
+    breaks: tuple[str, ...] = ()
+    """Other cases and groups that may fail because of it."""
+    net: str = INLINE
+
+
+def read(path: Path) -> list[Mutant]:
+    """The list of mutants. Raises `ValueError` for a case that there is not."""
+    found = [
+        Mutant(name, row["text"], tuple(row["killed_by"]), tuple(row.get("breaks", ())), row.get("net", INLINE))
+        for name, row in tomllib.loads(path.read_text(encoding="utf-8")).items()
+    ]
+    for mutant in found:
+        unknown = [id for id in mutant.killed_by if id not in CASES]
+        if unknown or not mutant.killed_by:
+            raise ValueError(f"{mutant.name}: {unknown or 'no case'} is no case")
+    return found
+
+
+def check(path: Path, only: Sequence[str], command: list[str], say: Callable[[str], None]) -> int:
+    """Run all; 0 if each is killed by each of its cases, and by no control."""
+    began = time.monotonic()
+    mutants = [mutant for mutant in read(path) if not only or mutant.name in only]
+    bad = 0
+    for mutant in mutants:
+        adapter = Adapter(command, env={VARIABLE: mutant.name})
+        try:
+            executions = _run(AdapterSubject(adapter), mutant)
+        except AdapterFault as fault:
+            say(f"BROKEN    {mutant.name}: {fault}")
+            bad += 1
+            continue
+        finally:
+            adapter.close()
+        wrong = _judge(mutant, executions)
+        bad += bool(wrong)
+        killers = [f"{one.case} {one.kind or one.verdict}" for one in executions if one.verdict in RED]
+        say(f"{'SURVIVED ' if wrong else 'killed   '} {mutant.name}: {wrong or ', '.join(dict.fromkeys(killers))}")
+    say(f"{len(mutants) - bad} of {len(mutants)} mutants killed in {time.monotonic() - began:.1f} s")
+    return 1 if bad or not mutants else 0
+
+
+def _run(subject: AdapterSubject, mutant: Mutant) -> list[Execution]:
+    cases = [CASES[id] for id in (*CONTROLS, *mutant.killed_by)]
+    wanted = list(dict.fromkeys((case, role) for case in cases for role in subject.roles if role in case.roles))
+    runner = Runner(subject, patience=1.0, again=0)
+    return [runner.one(case, role, mutant.net if mutant.net in case.nets else case.nets[0]) for case, role in wanted]
+
+
+def _judge(mutant: Mutant, executions: Sequence[Execution]) -> str:
+    """Why the mutant is not killed as it has to be, or ""."""
+    for id in mutant.killed_by:
+        if not any(one.case == id and one.verdict in (Verdict.FAIL, Verdict.CRASH) for one in executions):
+            seen = {one.verdict.value for one in executions if one.case == id}
+            return f"{id} does not find it ({', '.join(sorted(seen))})"
+    for one in executions:
+        expected = {*mutant.killed_by, *mutant.breaks}
+        if one.case in CONTROLS and one.case not in expected and one.verdict is not Verdict.PASS:
+            return f"{one.name} fails too ({one.actual})"
+        if one.verdict is Verdict.SUITE_ERROR:
+            return f"{one.name}: the suite is at fault"
+    return ""
