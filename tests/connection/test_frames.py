@@ -582,6 +582,17 @@ def test_the_buckets_fill_with_time_and_data_up_to_the_burst() -> None:
     costs(remote, CloseCode.FLOOD, FrameType.PAD)
 
 
+def test_the_bucket_fills_with_data_that_is_sent() -> None:
+    remote = opened(control_rate=0)
+    remote.say(msg.Request(1, 0, 0, 0, 1), *[msg.Pad(b"")] * 999)  # and JOIN before
+    for number in range(2):
+        remote.command(cmd.SendBlock(1, BLOB.siblings(number, 0), BLOB.block(number)))
+    remote.say(*[msg.Pad(b"")] * 2)
+    assert remote.close is None
+    remote.say(msg.Pad(b""))
+    costs(remote, CloseCode.FLOOD, FrameType.PAD)
+
+
 # --- frames of a topic -----------------------------------------------------------------------------------------------
 
 
