@@ -313,6 +313,8 @@ class Control:
                     selector.register(carrier, wanted, (run, link))
 
     def ready(self, run: Run, link: int | None, events: int) -> None:
+        if run not in self.runs.values():
+            return
         if link is None:
             run.open(run.listener.accept()[0])
             return

@@ -100,8 +100,9 @@ def run(
     known = _baseline(baseline)
     began = time.monotonic()
     # What others depend on runs, even if it was not asked for.
-    needed = {id for case in cases for id in case.depends}
-    listed = [*cases, *(CASES[id] for id in sorted(needed) if CASES[id] not in cases)]
+    listed = list(cases)
+    for case in listed:
+        listed += [CASES[id] for id in case.depends if CASES[id] not in listed]
     chosen_roles = [role for role in subject.roles if not roles or role in roles]
     chosen_nets = [net for net in subject.nets if not nets or net in nets]
     runner = Runner(subject, patience=patience)

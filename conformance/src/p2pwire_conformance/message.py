@@ -186,11 +186,11 @@ def _encode(known: Field, value: Any) -> bytes:
 def decode(name: str, data: bytes) -> Tree:
     """Read a message strictly. Raises `Malformed` with the field, the offset and the rule."""
     layout = protocol().layouts[name]
-    if len(data) > layout.maximum_size:
-        raise Malformed(name, 0, f"{len(data)} bytes, must be at most {layout.maximum_size}", layout.requirement)
     tree, end = _read(layout, data, 0, name)
     if end != len(data):
         raise Malformed(name, end, f"{len(data) - end} bytes after the last field", layout.requirement)
+    if end > layout.maximum_size:
+        raise Malformed(name, 0, f"{end} bytes, must be at most {layout.maximum_size}", layout.requirement)
     return tree
 
 
@@ -200,7 +200,9 @@ def _read(layout: Layout, data: bytes, offset: int, path: str) -> tuple[Tree, in
     for known in layout.fields:
         here = f"{path}.{known.name}"
         if _is_absent(known, values):
-            values[known.name] = b"" if known.absent and isinstance(known.absent["value"], str) else 0
+            assert known.absent is not None
+            meant = known.absent["value"]
+            values[known.name] = bytes.fromhex(meant) if isinstance(meant, str) else meant
             continue
         start = offset
         value: Any
