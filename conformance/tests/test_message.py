@@ -46,6 +46,7 @@ def sample(name: str) -> Tree:
         "Have": {"spans": [Tree("Span", first=1, last=2)]},
         "Lost": {"spans": [Tree("Span", first=1, last=2)]},
         "Peers": {"dropped": [bytes(32)]},
+        "ManifestEntry": {"length": 1},
     }
     return Tree(name, **{**values, **special.get(name, {})})
 
