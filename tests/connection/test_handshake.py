@@ -555,9 +555,10 @@ def test_another_carrier_binding_meets_silence() -> None:
     pair.run()
     assert not pair.initiator.of(ev.PeerIdentified)
     assert not pair.responder.of(ev.PeerIdentified)
-    same = Pair(config("alice", binding=b"one carrier"), config("bob", binding=b"one carrier"))
-    same.run()
-    assert same.initiator.of(ev.LinkEstablished)
+    for binding in (b"one carrier", bytes(65535)):
+        same = Pair(config("alice", binding=binding), config("bob", binding=binding))
+        same.run()
+        assert same.initiator.of(ev.LinkEstablished)
 
 
 def forged(remote: Remote, payload: Callable[[bytes], bytes]) -> None:
