@@ -26,11 +26,12 @@ from p2pwire.storage.memory import MemoryFile, share_bytes, share_folder
 from p2pwire.testing.disks import Disk
 from p2pwire.testing.pair import seeded
 
-ABOUT = {
+ABOUT: dict[str, Any] = {
     "pctl": 1, "impl": "p2pwire-python", "version": __version__, "spec": ["p2pwire/1"], "clock": "virtual",
     "roles": ["initiator", "responder"], "net": ["listen", "dial", "inline"], "via": ["tcp"],
     "features": [
-        "chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record", "events", "joins",
+        "identity", "chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record", "events",
+        "joins",
     ],
     "choices": {"requests": "queued"},
 }  # fmt: skip
@@ -40,7 +41,8 @@ STARTED = time.monotonic()
 def content_of(spec: dict[str, Any]) -> bytes:
     """Bytes as PCTL tells them: a pattern and a length."""
     found = bytes.fromhex(spec["hex"])
-    return (found * (spec["length"] // max(1, len(found)) + 1))[: spec["length"]]
+    size: int = spec["length"]
+    return (found * (size // max(1, len(found)) + 1))[:size]
 
 
 def shared(spec: dict[str, Any]) -> Any:
@@ -159,6 +161,7 @@ class Run:
 
     def flush(self, link: int) -> None:
         carrier = self.sockets[link]
+        assert carrier is not None
         try:
             while self.unsent[link]:
                 del self.unsent[link][: carrier.send(self.unsent[link])]
@@ -251,9 +254,6 @@ class Control:
         return {}
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
-        unknown = set(request.get("need", ())) - set(ABOUT["features"])
-        if unknown:
-            return {"skip": f"feature:{min(unknown)}"}
         net = request["net"]
         run = self.runs[request["run"]] = Run(request["config"], request["role"], net == "inline")
         if net == "inline":
@@ -294,7 +294,7 @@ class Control:
                             request = json.loads(line)
                             self.print({"re": request["op"], **self.answer(request)})
                     else:
-                        self.ready(*key.data, events)
+                        self.ready(key.data[0], key.data[1], events)
             for name, run in self.runs.items():
                 if not run.inline:
                     run.on_time()
@@ -316,15 +316,17 @@ class Control:
         if run not in self.runs.values():
             return
         if link is None:
+            assert run.listener is not None
             run.open(run.listener.accept()[0])
             return
+        carrier = run.sockets.get(link)
         if link in run.sockets and events & selectors.EVENT_WRITE:
             run.flush(link)
             run.transmit(link)
             run.pump()
-        if link in run.sockets and events & selectors.EVENT_READ:
+        if link in run.sockets and carrier is not None and events & selectors.EVENT_READ:
             try:
-                data = run.sockets[link].recv(1 << 16)
+                data = carrier.recv(1 << 16)
             except OSError:
                 run.node.link_lost(link, run.now)
                 run.pump()

@@ -102,8 +102,8 @@ def _served(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 def test_a_subject_that_does_nothing_right_passes_nothing(answer: Callable[[socket.socket], None]) -> None:
     with _served(answer) as address:
         found = Runner(BareSubject(address), patience=0.1, again=0).run(plan(CASES.values(), [RESPONDER], [LISTEN]))
-    assert {one.verdict for one in found} == {Verdict.FAIL, Verdict.BLOCKED}
-    assert len(found) > 400
+    assert {one.verdict for one in found} == {Verdict.FAIL, Verdict.BLOCKED, Verdict.NOT_APPLICABLE}
+    assert sum(one.verdict is not Verdict.NOT_APPLICABLE for one in found) > 400
 
 
 def test_bare_address_of_nobody() -> None:

@@ -85,13 +85,15 @@ class Runner:
 
     def one(self, case: Case, role: str, net: str) -> Execution:
         """One case, run again where it fails."""
-        for id in case.depends:
-            before = self.done.get(f"{id}/{role}/{net}")
-            if before is not None and before.verdict is not Verdict.PASS:
-                return Execution(case.id, role, net, Verdict.BLOCKED, 0.0, actual=f"{id}: {before.verdict}")
         missing = case.features - self.subject.features
         if missing:
             return Execution(case.id, role, net, Verdict.NOT_APPLICABLE, 0.0, actual=f"feature:{min(missing)}")
+        for id in case.depends:
+            before = self.done.get(f"{id}/{role}/{net}")
+            if before is not None and before.verdict is not Verdict.PASS:
+                lacks = before.verdict is Verdict.NOT_APPLICABLE
+                verdict = Verdict.NOT_APPLICABLE if lacks else Verdict.BLOCKED
+                return Execution(case.id, role, net, verdict, 0.0, actual=f"{id}: {before.verdict}")
         first = self._once(case, role, net)
         if first.verdict not in (Verdict.FAIL, Verdict.WARN):
             return first

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from p2pwire_conformance.bugs import Bug
-from p2pwire_conformance.case import INITIATOR, INLINE, LISTEN, RESPONDER, TCP, add, case
+from p2pwire_conformance.case import INITIATOR, INLINE, LISTEN, RESPONDER, add, case
 from p2pwire_conformance.keys import LOW_ORDER_X25519, SMALL_ORDER_Y, Identity
 from p2pwire_conformance.link import Plan, hello, ping
 from p2pwire_conformance.message import Tree, frame
@@ -368,7 +368,7 @@ def suite_2(t: Trial) -> None:
     link.expect_open()
 
 
-@case("HS-0104", "HS-024 HS-025", roles=RESPONDER, nets=TCP)
+@case("HS-0104", "HS-024 HS-025", features="identity")
 def one_identity(t: Trial) -> None:
     """Compares the identity that the subject proves with the one that it was given."""
     link = t.connect()

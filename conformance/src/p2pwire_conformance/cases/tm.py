@@ -224,7 +224,7 @@ def late_data(t: Trial) -> None:
 # --- identities ---
 
 
-@case("ID-0001", "ID-013", roles=RESPONDER)
+@case("ID-0001", "ID-013", roles=RESPONDER, features="identity")
 def itself_dials(t: Trial) -> None:
     """Shows the subject's own identity in message 3 (T3). The subject closes with SELF."""
     t.start()
@@ -233,7 +233,7 @@ def itself_dials(t: Trial) -> None:
     link.expect_close("SELF", blame=0xFF)
 
 
-@case("ID-0002", "ID-012", roles=INITIATOR)
+@case("ID-0002", "ID-012", roles=INITIATOR, features="identity")
 def itself_answers(t: Trial) -> None:
     """Shows the subject's own identity in message 2. The subject sends message 3 and closes with SELF."""
     t.start()
