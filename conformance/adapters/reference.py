@@ -30,8 +30,8 @@ ABOUT: dict[str, Any] = {
     "pctl": 1, "impl": "p2pwire-python", "version": __version__, "spec": ["p2pwire/1"], "clock": "virtual",
     "roles": ["initiator", "responder"], "net": ["listen", "dial", "inline"], "via": ["tcp"],
     "features": [
-        "identity", "chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record", "events",
-        "joins",
+        "identity", "chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record",
+        "events", "joins",
     ],
     "choices": {"requests": "queued"},
 }  # fmt: skip
