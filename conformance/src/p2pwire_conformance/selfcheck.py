@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 import tomllib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,8 @@ from p2pwire_conformance.verdict import RED, AdapterFault, Verdict
 
 VARIABLE: Final = "P2PWIRE_MUTANT"
 """Tells the adapter's process which fault to have."""
+AT_ONCE: Final = 2
+"""mutants tried at a time, each a process of its own."""
 CONTROLS: Final = ("SA-0001", "SA-0002")
 """Cases that have to pass for every mutant that is not told to break them: a subject that cannot do anything proves
 nothing."""
@@ -52,22 +56,25 @@ def check(path: Path, only: Sequence[str], command: list[str], say: Callable[[st
     began = time.monotonic()
     mutants = [mutant for mutant in read(path) if not only or mutant.name in only]
     bad = 0
-    for mutant in mutants:
-        adapter = Adapter(command, env={VARIABLE: mutant.name})
-        try:
-            executions = _run(AdapterSubject(adapter), mutant)
-        except AdapterFault as fault:
-            say(f"BROKEN    {mutant.name}: {fault}")
-            bad += 1
-            continue
-        finally:
-            adapter.close()
-        wrong = _judge(mutant, executions)
-        bad += bool(wrong)
-        killers = [f"{one.case} {one.kind or one.verdict}" for one in executions if one.verdict in RED]
-        say(f"{'SURVIVED ' if wrong else 'killed   '} {mutant.name}: {wrong or ', '.join(dict.fromkeys(killers))}")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for mutant, (wrong, killers) in zip(mutants, pool.map(partial(_try, command), mutants), strict=True):
+            bad += bool(wrong)
+            say(f"{'SURVIVED ' if wrong else 'killed   '} {mutant.name}: {wrong or killers}")
     say(f"{len(mutants) - bad} of {len(mutants)} mutants killed in {time.monotonic() - began:.1f} s")
     return 1 if bad or not mutants else 0
+
+
+def _try(command: list[str], mutant: Mutant) -> tuple[str, str]:
+    """(why it is not killed as it has to be, or "", what killed it)."""
+    adapter = Adapter(command, env={VARIABLE: mutant.name})
+    try:
+        executions = _run(AdapterSubject(adapter), mutant)
+    except AdapterFault as fault:
+        return f"it cannot be tried: {fault}", ""
+    finally:
+        adapter.close()
+    killers = [f"{one.case} {one.kind or one.verdict}" for one in executions if one.verdict in RED]
+    return _judge(mutant, executions), ", ".join(dict.fromkeys(killers))
 
 
 def _run(subject: AdapterSubject, mutant: Mutant) -> list[Execution]:
