@@ -1,4 +1,4 @@
-"""Strangers who say what no honest peer would: a node neither breaks nor grows, nor tells what is not their business."""
+"""Strangers who say what no honest peer would: a node does not break, grow, or tell what is not theirs to know."""
 
 from __future__ import annotations
 

@@ -380,7 +380,7 @@ class Network:
 
     def dial(self, host: Host, action: act.Dial) -> None:
         """Connect a host to an endpoint."""
-        self.after(self.latency, lambda: self._reach(host, host.node, action))
+        self.after(self.latency, partial(self._reach, host, host.node, action))
 
     def _reach(self, host: Host, node: Node, action: act.Dial) -> None:
         target = self.hosts.get(action.endpoint)
