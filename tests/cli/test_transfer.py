@@ -248,6 +248,23 @@ def test_a_get_goes_on_where_it_was(number: signal.Signals, folder: Path, tmp_pa
     assert same_trees(tmp_path / "alice" / "holiday", folder)
 
 
+def test_three_processes_and_a_link_that_is_cut_in_the_middle(tmp_path: Path) -> None:
+    """Alice knows Bob alone, learns of Charlie from him, and goes on with Charlie when Bob is killed."""
+    film = tmp_path / "film.raw"
+    film.write_bytes(os.urandom(100_000_000))
+    with shared(film) as (bob, at), shared(film, "--peer", at["address"]) as (_, other), ExitStack() as stack:
+        bob.wait_for("peer", id=other["id"])
+        command = ("get", at["uri"], "-o", tmp_path / "copy", "--json", "--no-listen")
+        getter = stack.enter_context(Process(*command))
+        getter.wait_for("peer", id=other["id"], learned_from=at["id"])
+        assert bob.interrupt(signal.SIGKILL).code == -9
+        complete = getter.wait_for("complete")
+        assert getter.finish().code == 0
+    assert complete["sources"][other["id"]] > 0
+    assert sum(complete["sources"].values()) == film.stat().st_size
+    assert (tmp_path / "copy" / "film.raw").read_bytes() == film.read_bytes()
+
+
 def first_half(getter: Process) -> int:
     """Wait until half of the folder has come; its bytes."""
     for event in getter.events():
