@@ -225,6 +225,22 @@ def test_a_second_fetch_uses_the_link_that_there_is() -> None:
     assert [event.link for event in of(alice, PeerConnected)] == [1]
 
 
+def test_an_address_given_again_stands_for_the_peer_that_is_linked_by_a_dial_of_its_own() -> None:
+    network = Network("met")
+    bob, alice = hosts(network, "bob", "alice")
+    first, second, third = blob(3, "first"), blob(3, "second"), blob(3, "third")
+    alice.share(first)
+    for content in (second, third):
+        bob.share(content)
+    one = bob.fetch(first, alice)
+    when(10, network, lambda: bob.complete(one))
+    # Bob dialled. Alice has to dial once to learn who is at the address; the second time she knows.
+    for content, most in ((second, 10), (third, 1)):
+        topic = alice.fetch(content, bob)
+        when(most, network, lambda topic=topic: alice.complete(topic))
+    assert network.connections(alice, bob) == 1
+
+
 def test_a_private_network_is_one_of_its_own() -> None:
     network = Network("private")
     inside = NodeConfig(psk=b"k" * 32)

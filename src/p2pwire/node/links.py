@@ -62,10 +62,9 @@ class Links:
     def give(self, topic: bytes, endpoints: Iterable[Endpoint], identity: bytes | None) -> None:
         """Addresses at which peers of a topic may be found, and who they are, from the user."""
         given = dict.fromkeys(endpoints)
-        for endpoint in given:
-            self.meeting.give(topic, endpoint, identity)
+        there = {identity, *(self.meeting.give(topic, endpoint, identity) for endpoint in given)} - {None}
         for link in self._core.links.values():
-            if (link.outbound and link.remote in given) or (identity is not None and link.identity == identity):
+            if (link.outbound and link.remote in given) or link.identity in there:
                 self._joining.want(link, (topic,))
 
     def leave(self, swarm: Swarm) -> None:
@@ -290,6 +289,7 @@ class Links:
 
     def _on_identified(self, link: Link, event: ev.PeerIdentified) -> None:
         link.identity = event.identity
+        self.meeting.identified(link)
         self._admission.identified(link)
         if link.connection.role is Role.RESPONDER:
             self._admission.replace_older(link)
@@ -316,6 +316,8 @@ class Links:
     def _on_closed(self, link: Link, event: ev.Closed) -> None:
         link.over = True
         link.quiet_until = link.idle_since = inf
+        if link.connection.identity is not None:
+            self.meeting.identified(link)
         self._admission.closed(link)
         self._joining.link_over(link)
         if link.announced:

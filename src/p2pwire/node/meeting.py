@@ -56,6 +56,8 @@ class Meeting:
         self._attempts: dict[int, Attempt] = {}
         self._last_attempt = 0
         self._given: dict[Endpoint, dict[bytes, None]] = {}
+        self._met: dict[Endpoint, bytes] = {}
+        """Who answered last at an address that the user gave."""
         self._by_exchange: dict[ExchangeLink, Link] = {}
         self._by_target: dict[DialTarget, Link] = {}
 
@@ -109,12 +111,14 @@ class Meeting:
             del self._given[endpoint][topic]
             if not self._given[endpoint]:
                 del self._given[endpoint]
+                self._met.pop(endpoint, None)
                 self._dialer.take_back(endpoint, self._core.now)
 
-    def give(self, topic: bytes, endpoint: Endpoint, identity: bytes | None) -> None:
-        """An address at which a peer of the topic may be found, from the user."""
+    def give(self, topic: bytes, endpoint: Endpoint, identity: bytes | None) -> bytes | None:
+        """An address at which a peer of the topic may be found, from the user; who is there, as far as is known."""
         if self._dialer.give(endpoint, self._core.now, identity=identity, topics=(topic,)):
             self._given.setdefault(endpoint, {})[topic] = None
+        return identity or self._met.get(endpoint)
 
     def add_anchors(self, anchors: Iterable[Anchor]) -> None:
         """Peers remembered from an earlier run."""
@@ -207,11 +211,16 @@ class Meeting:
         if known is not None:
             topics |= known.topics
         if link.attempt is not None:
-            target = link.attempt.target
-            topics |= target.topics
-            if target.source in _OF_USER:
-                topics |= self._given.get(target.endpoint, {}).keys()
+            topics |= link.attempt.target.topics
+        for endpoint, met in self._met.items():
+            if met == link.identity:
+                topics |= self._given[endpoint].keys()
         return sorted(topics)
+
+    def identified(self, link: Link) -> None:
+        """The other side has proved who it is, whatever becomes of the link."""
+        if link.attempt is not None and link.attempt.target.endpoint in self._given:
+            self._met[link.attempt.target.endpoint] = link.connection.identity or b""
 
     def _hang_up(self, target: DialTarget) -> None:
         link = self._by_target.get(target)
