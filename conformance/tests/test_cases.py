@@ -51,9 +51,12 @@ def test_every_cell_of_the_link_table_has_a_case() -> None:
     assert cells - titles - {f"{cell}" for cell in cells if cell.endswith(": END")} == goes_on
 
 
-def test_the_list_of_mutants_is_that_of_the_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = set(tomllib.loads((ADAPTERS / "mutants.toml").read_text(encoding="utf-8")))
-    text = (ADAPTERS / "mutants.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("rows", "faults"), [("mutants.toml", "faults_link.py"), ("mutants-swarm.toml", "faults_swarm.py")]
+)
+def test_the_lists_of_mutants_are_those_of_the_adapter(rows: str, faults: str) -> None:
+    listed = set(tomllib.loads((ADAPTERS / rows).read_text(encoding="utf-8")))
+    text = (ADAPTERS / faults).read_text(encoding="utf-8")
     made = {name.replace("_", "-") for name in re.findall(r"@mutant\ndef (\w+)", text)}
     assert listed == made
 

@@ -257,10 +257,12 @@ def smoke(adapter: Sequence[str]) -> None:
 
 
 @cli.command()
-@click.option("--mutants", type=click.Path(exists=True, path_type=Path), required=True, help="The list of mutants.")
+@click.option(
+    "--mutants", multiple=True, type=click.Path(exists=True, path_type=Path), required=True, help="Lists of mutants."
+)
 @click.option("--only", multiple=True, metavar="NAME", help="Only these mutants.")
 @click.argument("adapter", nargs=-1, required=True)
-def selfcheck(mutants: Path, only: Sequence[str], adapter: Sequence[str]) -> None:
+def selfcheck(mutants: Sequence[Path], only: Sequence[str], adapter: Sequence[str]) -> None:
     """Prove the suite: every mutant of the ADAPTER's subject has to be killed by the cases that its list names, and the
     other groups have to stay green."""
     raise SystemExit(check(mutants, only, list(adapter), click.echo))

@@ -13,6 +13,7 @@ from typing import Final
 
 from p2pwire_conformance.adapter import Adapter
 from p2pwire_conformance.case import CASES, INLINE
+from p2pwire_conformance.protocol import requirements
 from p2pwire_conformance.runner import Execution, Runner
 from p2pwire_conformance.subject import AdapterSubject
 from p2pwire_conformance.verdict import RED, AdapterFault, Verdict
@@ -33,28 +34,41 @@ class Mutant:
     name: str
     text: str
     killed_by: tuple[str, ...]
+    violates: tuple[str, ...] = ()
+    """Requirements that it does not meet."""
     breaks: tuple[str, ...] = ()
     """Other cases and groups that may fail because of it."""
     net: str = INLINE
 
 
-def read(path: Path) -> list[Mutant]:
-    """The list of mutants. Raises `ValueError` for a case that there is not."""
+def read(paths: Sequence[Path]) -> list[Mutant]:
+    """The lists of mutants. Raises `ValueError` for a case or a requirement that there is not."""
     found = [
-        Mutant(name, row["text"], tuple(row["killed_by"]), tuple(row.get("breaks", ())), row.get("net", INLINE))
+        Mutant(
+            name,
+            row["text"],
+            tuple(row["killed_by"]),
+            tuple(row.get("violates", ())),
+            tuple(row.get("breaks", ())),
+            row.get("net", INLINE),
+        )
+        for path in paths
         for name, row in tomllib.loads(path.read_text(encoding="utf-8")).items()
     ]
     for mutant in found:
         unknown = [id for id in mutant.killed_by if id not in CASES]
         if unknown or not mutant.killed_by:
-            raise ValueError(f"{mutant.name}: {unknown or 'no case'} is no case")
+            raise ValueError(f"{mutant.name}: {unknown or 'nothing'} is no case")
+        strange = [id for id in mutant.violates if id not in requirements()]
+        if strange:
+            raise ValueError(f"{mutant.name}: {strange} is no requirement")
     return found
 
 
-def check(path: Path, only: Sequence[str], command: list[str], say: Callable[[str], None]) -> int:
+def check(paths: Sequence[Path], only: Sequence[str], command: list[str], say: Callable[[str], None]) -> int:
     """Run all; 0 if each is killed by each of its cases, and by no control."""
     began = time.monotonic()
-    mutants = [mutant for mutant in read(path) if not only or mutant.name in only]
+    mutants = [mutant for mutant in read(paths) if not only or mutant.name in only]
     bad = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for mutant, (wrong, killers) in zip(mutants, pool.map(partial(_try, command), mutants), strict=True):
