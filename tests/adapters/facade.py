@@ -97,6 +97,9 @@ class PeerFacade:
     def fetch(self, uri: Any, destination: Any = None, peers: Iterable[Any] = (), **named: Any) -> FetchFacade:
         return FetchFacade(self._peer.fetch(uri, destination, peers, **named))
 
+    def add_peers(self, uri: Any, peers: Iterable[Any]) -> None:
+        self._peer.add_peers(uri, peers)
+
     def forget(self, uri: Any) -> None:
         self._peer.forget(uri)
 

@@ -351,6 +351,29 @@ async def test_what_is_here_already_can_not_be_fetched(new_peer: Any) -> None:
         assert fetch.progress.total is None
 
 
+async def test_peers_can_be_named_later(new_peer: Any) -> None:
+    """To whoever fetches, and to whoever shares; for anything else it is the caller's mistake."""
+    shared = share_bytes(some_bytes(100_000), "blob")
+    with anyio.fail_after(GUARD):
+        async with new_peer() as alice, new_peer(storage=MemoryStorage()) as bob, new_peer() as charlie:
+            uri = await charlie.share(shared)
+            nowhere = attrs.evolve(uri, peers=())
+            with pytest.raises(ValueError, match="neither shared nor fetched"):
+                bob.add_peers(nowhere, ["127.0.0.1:4000"])
+            fetch = bob.fetch(nowhere)
+            with pytest.raises(ValueError, match="peer: "):
+                bob.add_peers(nowhere, ["127.0.0.1"])
+            bob.add_peers(nowhere, await charlie.listen("127.0.0.1"))
+            assert (await fetch).bytes == 100_000
+            # Who shares finds others too.
+            other = share_bytes(b"hello", "greeting")
+            theirs = attrs.evolve(await bob.share(other), peers=())
+            bound = await alice.listen("127.0.0.1")
+            fetch = alice.fetch(theirs, MemoryStorage())
+            bob.add_peers(theirs, bound)
+            assert (await fetch).bytes == 5
+
+
 async def test_one_port_serves_both_families(new_peer: Any, tmp_path: Path) -> None:
     shared = share_bytes(some_bytes(100_000), "blob")
     with anyio.fail_after(GUARD):

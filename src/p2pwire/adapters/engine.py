@@ -128,11 +128,15 @@ class Engine:
         self.pump()
         return transfer
 
-    def add_peers(self, transfer: Transfer, endpoints: Iterable[Endpoint]) -> None:
-        """Addresses at which peers of a fetch may be found."""
-        if self._transfers.get(transfer.topic) is transfer:
-            self.node.add_peers(transfer.topic, endpoints, self.now())
-            self.pump()
+    def check_known(self, oid: bytes) -> None:
+        """Raises ValueError for an object that is neither shared nor fetched here."""
+        if not self.node.knows(topic_of(oid)):
+            raise ValueError(f"oid: {oid.hex()} is neither shared nor fetched here")
+
+    def add_peers(self, oid: bytes, endpoints: Iterable[Endpoint]) -> None:
+        """Addresses at which peers of an object may be found; ignored if it is neither shared nor fetched any more."""
+        self.node.add_peers(topic_of(oid), endpoints, self.now())
+        self.pump()
 
     def cannot_resolve(self, host: str, reason: str) -> None:
         """A name that the user gave has no address."""

@@ -23,7 +23,6 @@ from p2pwire.cli.session import (
     Narrator,
     PeerOptions,
     cancellable,
-    introduce,
     listen,
     open_peer,
     peer_options,
@@ -32,7 +31,6 @@ from p2pwire.cli.session import (
 from p2pwire.cli.text import count_text
 from p2pwire.content.uri import Uri
 from p2pwire.crypto.identity import peer_id_text
-from p2pwire.node.address import Endpoint
 from p2pwire.node.node import Progress
 from p2pwire.node.swarm import Phase
 from p2pwire.storage.errors import StorageErrorKind, reported, shown
@@ -126,8 +124,7 @@ async def _get(output: Output, wanted: Wanted, options: PeerOptions) -> None:
         await _listen(output, peer, wanted, options)
         if found is not None:
             await peer.share(found)
-            named = (Endpoint.parse(known.host, known.port) for known in wanted.uri.peers)
-            introduce(peer, wanted.uri.oid, [*peers, *named])
+            peer.add_peers(wanted.uri, [*peers, *((known.host, known.port) for known in wanted.uri.peers)])
         else:
             fetch = peer.fetch(wanted.uri, wanted.directory, peers, sequential=wanted.sequential)
             with output.meter("getting") as meter:

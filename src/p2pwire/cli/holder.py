@@ -13,7 +13,7 @@ import click
 
 from p2pwire.cli.arguments import HostPort, peer_address, uri_argument
 from p2pwire.cli.output import JsonOutput
-from p2pwire.cli.session import PeerOptions, introduce, listen, open_peer, run_until_signal
+from p2pwire.cli.session import PeerOptions, listen, open_peer, run_until_signal
 from p2pwire.content.manifest import Manifest
 from p2pwire.content.merkle import Tree
 from p2pwire.content.objects import ObjectInfo
@@ -45,7 +45,7 @@ async def _hold(content: PartialContent, peers: tuple[HostPort, ...]) -> None:
         await listen(peer, options)
         uri = await peer.share(content)
         output.listening(str(uri.peers[0]), peer_id_text(peer.identity.public), str(uri))
-        introduce(peer, uri.oid, await options.resolve_peers())
+        peer.add_peers(uri, await options.resolve_peers())
         # Whoever plays is gone when nobody holds the other end of standard input.
         await anyio.wait_readable(sys.stdin.fileno())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import wraps
 from typing import Final, TypeVar
@@ -20,7 +20,6 @@ from p2pwire.cli.arguments import HostPort, listen_address, peer_address
 from p2pwire.cli.errors import CommandError
 from p2pwire.cli.output import Output
 from p2pwire.cli.text import short_id, size_text
-from p2pwire.content.objects import topic_of
 from p2pwire.crypto.identity import peer_id_text
 from p2pwire.crypto.noise import derive_psk
 from p2pwire.node.address import Endpoint
@@ -125,13 +124,6 @@ async def listen(peer: Peer, options: PeerOptions) -> list[Endpoint]:
         return await peer.listen(where.host or None, where.port)
     except OSError as error:
         raise CommandError("cannot-listen", f"cannot listen at {where}: {error.strerror or error}") from None
-
-
-def introduce(peer: Peer, oid: bytes, endpoints: Iterable[Endpoint]) -> None:
-    """Look for peers of a shared object at these addresses."""
-    engine = peer._engine
-    engine.node.add_peers(topic_of(oid), endpoints, engine.now())
-    engine.pump()
 
 
 def cancellable(progress: Progress) -> Progress:

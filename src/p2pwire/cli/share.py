@@ -11,7 +11,7 @@ import click
 from p2pwire.cli.arguments import reporting
 from p2pwire.cli.objects import described, tell_skipped
 from p2pwire.cli.output import Output
-from p2pwire.cli.session import PeerOptions, cancellable, introduce, listen, open_peer, peer_options, run_until_signal
+from p2pwire.cli.session import PeerOptions, cancellable, listen, open_peer, peer_options, run_until_signal
 from p2pwire.crypto.identity import peer_id_text
 from p2pwire.storage.scan import scan
 
@@ -39,7 +39,7 @@ async def _share(output: Output, paths: tuple[str, ...], options: PeerOptions) -
             tell_skipped(output, content)
             what = described(content)
             uri = await peer.share(content)
-            introduce(peer, uri.oid, peers)
+            peer.add_peers(uri, peers)
             address = str(uri.peers[0] if uri.peers else bound[0])
             output.listening(address, identity, str(uri), what=what)
         await anyio.sleep_forever()

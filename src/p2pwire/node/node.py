@@ -92,6 +92,10 @@ class Node:
             self._links.give(topic, endpoints, identity)
         self._links.rest()
 
+    def knows(self, topic: bytes) -> bool:
+        """Whether a topic is shared or fetched."""
+        return topic in self._core.swarms
+
     def forget(self, topic: bytes, now: float) -> None:
         """Stop to share or fetch; unknown topics are ignored. What the storage holds is its own."""
         self._tick(now)

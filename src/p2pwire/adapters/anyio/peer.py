@@ -122,12 +122,26 @@ class Peer:
         Raises UriError; ValueError for a wrong address, or if the object is shared or fetched here already.
         """
         addresses = [host_and_port(peer) for peer in peers]
-        fetch = Fetch(self._engine, parse_uri(uri), storage_at(destination, self._storage), sequential=sequential)
-        for host, port in addresses:
-            self._outside.doors.start_soon(self._add_peer, fetch, host, port)
+        wanted = parse_uri(uri)
+        fetch = Fetch(self._engine, wanted, storage_at(destination, self._storage), sequential=sequential)
+        self._find(wanted.oid, addresses)
         return fetch
 
-    async def _add_peer(self, fetch: Fetch, host: str, port: int) -> None:
+    def add_peers(self, uri: Uri | str, peers: Iterable[PeerAddress]) -> None:
+        """More addresses at which peers of an object may be found that is shared or fetched here.
+
+        Raises UriError; ValueError for a wrong address, or an object that is neither.
+        """
+        oid = parse_uri(uri).oid
+        addresses = [host_and_port(peer) for peer in peers]
+        self._engine.check_known(oid)
+        self._find(oid, addresses)
+
+    def _find(self, oid: bytes, addresses: Iterable[tuple[str, int]]) -> None:
+        for host, port in addresses:
+            self._outside.doors.start_soon(self._add_peer, oid, host, port)
+
+    async def _add_peer(self, oid: bytes, host: str, port: int) -> None:
         endpoints = [literal(host, port)]
         if None in endpoints:
             try:
@@ -137,7 +151,7 @@ class Peer:
                 return
             endpoints = [endpoint_of(entry[4]) for entry in found]
         # The node dials several at once, whatever their family: happy eyeballs.
-        self._engine.add_peers(fetch.transfer, [endpoint for endpoint in endpoints if endpoint is not None])
+        self._engine.add_peers(oid, [endpoint for endpoint in endpoints if endpoint is not None])
 
     def forget(self, uri: Uri | str) -> None:
         """Stop to share or fetch an object; what is on the disk stays."""

@@ -113,12 +113,25 @@ class Peer:
         """
         addresses = [host_and_port(peer) for peer in peers]
         place = storage_at(destination, self._storage)
-        fetch = Fetch(self._loop, self._engine, parse_uri(uri), place, sequential=sequential)
+        wanted = parse_uri(uri)
+        fetch = Fetch(self._loop, self._engine, wanted, place, sequential=sequential)
         for host, port in addresses:
-            self._add_peer(fetch, host, port)
+            self._add_peer(wanted.oid, host, port)
         return fetch
 
-    def _add_peer(self, fetch: Fetch, host: str, port: int) -> None:
+    def add_peers(self, uri: Uri | str, peers: Iterable[PeerAddress]) -> None:
+        """More addresses at which peers of an object may be found that is shared or fetched here.
+
+        Names of hosts are looked up before this returns. Raises UriError; ValueError for a wrong address, or an object
+        that is neither.
+        """
+        oid = parse_uri(uri).oid
+        addresses = [host_and_port(peer) for peer in peers]
+        self._loop.call(lambda: self._engine.check_known(oid))
+        for host, port in addresses:
+            self._add_peer(oid, host, port)
+
+    def _add_peer(self, oid: bytes, host: str, port: int) -> None:
         endpoints = [literal(host, port)]
         if None in endpoints:
             try:
@@ -130,7 +143,7 @@ class Peer:
             endpoints = [endpoint_of(entry[4]) for entry in found]
         # The node dials several at once, whatever their family: happy eyeballs.
         known = [endpoint for endpoint in endpoints if endpoint is not None]
-        self._loop.post(lambda: self._engine.add_peers(fetch.transfer, known))
+        self._loop.post(lambda: self._engine.add_peers(oid, known))
 
     def forget(self, uri: Uri | str) -> None:
         """Stop to share or fetch an object; what is on the disk stays."""
