@@ -10,19 +10,24 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from p2pwire import __version__
 from p2pwire.connection.config import Extension, Limits, Role, Timeouts
 from p2pwire.content.objects import topic_of
+from p2pwire.content.uri import Uri, UriError
 from p2pwire.crypto.identity import Identity
 from p2pwire.crypto.noise import derive_psk
 from p2pwire.node import events as ev
-from p2pwire.node.actions import Dial, HangUp, ResumeReading, Transmit
+from p2pwire.node.actions import Action, Dial, HangUp, ReadBlocks, ResumeReading, Transmit
 from p2pwire.node.address import Endpoint
 from p2pwire.node.node import Node, NodeConfig
 from p2pwire.node.swarm import Resource
+from p2pwire.storage.filesystem import FileSystemStorage
 from p2pwire.storage.memory import MemoryFile, share_bytes, share_folder
+from p2pwire.storage.names import NameRules
+from p2pwire.storage.scan import scan
 from p2pwire.testing.disks import Disk
 from p2pwire.testing.pair import seeded
 
@@ -31,11 +36,13 @@ ABOUT: dict[str, Any] = {
     "roles": ["initiator", "responder"], "net": ["listen", "dial", "inline"], "via": ["tcp"],
     "features": [
         "identity", "chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record",
-        "events", "joins",
+        "events", "joins", "links", "dials", "uris", "actions", "hold", "count", "files",
     ],
     "choices": {"requests": "queued"},
 }  # fmt: skip
 STARTED = time.monotonic()
+REMOTE = "127.0.0.1:7000"
+"""Where an inline link comes from that is not told."""
 
 
 def content_of(spec: dict[str, Any]) -> bytes:
@@ -107,6 +114,7 @@ class Run:
         self.sockets[link], self.unsent[link], self.waiting[link] = carrier, bytearray(), bytearray()
         if carrier is not None:
             carrier.setblocking(False)
+            carrier.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pump()
         return link
 

@@ -37,6 +37,9 @@ KNOWN: Final = frozenset(
     ]
 )
 
+HEX: Final = "^([0-9a-f]{2})*$"
+"""Bytes, as all schemas of the suite write them."""
+
 
 def problem(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any] | None = None, path: str = "") -> str | None:
     """The first thing that is wrong with a value, or None. Raises `ValueError` for a schema that is not understood."""
@@ -52,13 +55,23 @@ def problem(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any] | Non
         return f"{here} is {value!r:.60}, must be {schema['const']!r}"
     if "enum" in schema and value not in schema["enum"]:
         return f"{here} is {value!r:.60}, must be one of {', '.join(map(str, schema['enum']))}"
-    if "pattern" in schema and not re.search(schema["pattern"], value):
+    if "pattern" in schema and not _fits(schema["pattern"], value):
         return f"{here} is {value!r:.60}, must match {schema['pattern']}"
     if "minimum" in schema and value < schema["minimum"]:
         return f"{here} is {value}, must be at least {schema['minimum']}"
     if "oneOf" in schema and sum(problem(value, option, root, path) is None for option in schema["oneOf"]) != 1:
         return f"{here} is {value!r:.60}, which is none of the forms allowed"
     return _inside(value, schema, root, path)
+
+
+def _fits(pattern: str, value: str) -> bool:
+    if pattern == HEX:
+        # Answers have it by the megabyte, and the expression would take most of the suite's time.
+        try:
+            return bytes.fromhex(value).hex() == value
+        except ValueError:
+            return False
+    return re.search(pattern, value) is not None
 
 
 def _is(value: Any, wanted: str | list[str]) -> bool:

@@ -197,10 +197,12 @@ def _through_rekey(bug: Bug | None) -> Callable[[Trial], None]:
         handle, _ = link.open_topic(sought, tell=False)
         batch = bytearray()
         unit = 0
+        span = Tree("Span", first=0, last=0)
+        head = frame(Tree("Have", handle=handle, spans=[span]))[: -len(span.encode())]
+        size = len(span.encode()) // 2
         while link.out.n < REKEY:
-            span = Tree("Span", first=unit, last=unit)
             last = link.out.n == REKEY - 1
-            batch += link.seal(frame(Tree("Have", handle=handle, spans=[span])), bug if last else None)
+            batch += link.seal(head + unit.to_bytes(size, "big") * 2, bug if last else None)
             unit += 1
             if len(batch) > 1 << 17:
                 link.send_bytes(bytes(batch), "records of HAVE")
