@@ -11,7 +11,10 @@ import pytest
 from p2pwire.generate.__main__ import generated_files, main
 
 ROOT = Path(__file__).parents[2]
-FILES = ("src/p2pwire/wire/messages.py", "conformance/protocol.json", "conformance/requirements.json", "SPEC.md")
+FILES = (
+    "src/p2pwire/wire/messages.py", "conformance/protocol.json", "conformance/requirements.json",
+    "conformance/threats.json", "SPEC.md",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -72,6 +72,11 @@ class Case:
         return [requirements()[citation.partition("@")[0]] for citation in self.citations]
 
     @property
+    def threats(self) -> list[str]:
+        """The attacks of the specification's table that it makes, which its title names: "(T3)" or "(T18, T19)"."""
+        return [found for told in re.findall(r"\((T\d+(?:, T\d+)*)\)", self.title) for found in told.split(", ")]
+
+    @property
     def is_must(self) -> bool:
         """Whether a failure is one, or a warning."""
         return any(requirement.is_must for requirement in self.requirements)

@@ -12,11 +12,12 @@ import click
 
 import p2pwire_conformance.cases  # noqa: F401  (enters all cases)
 from p2pwire_conformance import VERSION, report
+from p2pwire_conformance import selfcheck as proving
+from p2pwire_conformance import trace as tracing
 from p2pwire_conformance.adapter import Adapter
 from p2pwire_conformance.case import BOTH, CASES, GROUPS, NETS, Case
-from p2pwire_conformance.protocol import requirements
+from p2pwire_conformance.protocol import requirements, threats
 from p2pwire_conformance.runner import PATIENCE, Execution, Runner, plan
-from p2pwire_conformance.selfcheck import check
 from p2pwire_conformance.smoke import smoke as check_adapter
 from p2pwire_conformance.subject import AdapterSubject, BareSubject, Subject
 from p2pwire_conformance.verdict import RED, AdapterFault, Verdict
@@ -265,7 +266,86 @@ def smoke(adapter: Sequence[str]) -> None:
 def selfcheck(mutants: Sequence[Path], only: Sequence[str], adapter: Sequence[str]) -> None:
     """Prove the suite: every mutant of the ADAPTER's subject has to be killed by the cases that its list names, and the
     other groups have to stay green."""
-    raise SystemExit(check(mutants, only, list(adapter), click.echo))
+    raise SystemExit(proving.check(mutants, only, list(adapter), click.echo))
+
+
+_HERE: Final = Path(__file__).parents[2]
+"""The suite's directory, where it runs from its source tree."""
+
+
+def _listed(name: str) -> list[Path]:
+    return sorted(_HERE.glob(name))
+
+
+@cli.command()
+@click.option(
+    "--requirements", "sentences", type=click.Path(exists=True, path_type=Path), help="Another requirements.json."
+)
+@click.option(
+    "--mutants",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Lists of mutants.",
+    default=lambda: _listed("adapters/mutants*.toml"),
+)
+@click.option(
+    "--exceptions",
+    type=click.Path(exists=True, path_type=Path),
+    help="The list of exceptions.",
+    default=lambda: next(iter(_listed("exceptions.toml")), None),
+)
+@click.option(
+    "--vectors",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The directory of the vectors.",
+    default=lambda: next(iter(_listed("vectors")), None),
+)
+@click.option(
+    "--source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Source code that cites.",
+    default=lambda: next(iter(_listed("../src/p2pwire")), None),
+)
+@click.option(
+    "--results", type=click.Path(exists=True, path_type=Path), help="What `selfcheck` found, in place of the lists."
+)
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write all of it in Markdown here.")
+@click.option("--json", "as_json", type=click.Path(path_type=Path), help="Write all of it as JSON here.")
+def trace(
+    sentences: Path | None,
+    mutants: Sequence[Path],
+    exceptions: Path | None,
+    vectors: Path | None,
+    source: Path | None,
+    results: Path | None,
+    markdown: Path | None,
+    as_json: Path | None,
+) -> None:
+    """Say for each requirement what tests it: C3 a case that cites it kills a mutant that violates it, C2 a case or
+    vector cites it, C1 source code does, C0 nothing does. Exit code 1 unless every MUST is at C3 or has an exception,
+    and SHOULD at C2."""
+    try:
+        found = tracing.trace(
+            tracing.read_requirements(sentences) if sentences else requirements(),
+            threats(),
+            list(CASES.values()),
+            proving.read(mutants),
+            exempt=tracing.read_exceptions(exceptions) if exceptions else {},
+            evidence=exceptions.parent if exceptions else Path(),
+            vectors=tracing.read_vectors(vectors) if vectors else None,
+            in_code=tracing.read_source(source) if source else set(),
+            kills=tracing.read_kills(results) if results else None,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise click.UsageError(f"a list cannot be read: {error!r}") from None
+    for line in (*tracing.lines(found), "", *tracing.text_table(found), "", *found.faults):
+        click.echo(line)
+    if markdown is not None:
+        markdown.write_text(tracing.markdown(found), encoding="utf-8")
+    if as_json is not None:
+        as_json.write_text(_json(tracing.as_json(found)), encoding="utf-8")
+    click.echo(f"{len(found.faults) or 'nothing'} in the way")
+    raise SystemExit(REGRESSION if found.faults else FINE)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-DATA: Final = ("protocol.json", "requirements.json", "pctl.schema.json", "results.schema.json")
+DATA: Final = ("protocol.json", "requirements.json", "threats.json", "pctl.schema.json", "results.schema.json")
 """Files that lie beside the package in a wheel, and above it in the source tree."""
 
 
@@ -173,6 +173,12 @@ class Protocol:
 def protocol() -> Protocol:
     """The protocol that this suite tests."""
     return Protocol.parse(read_data("protocol.json"))
+
+
+@cache
+def threats() -> Mapping[str, str]:
+    """All attacks that the specification answers: the number, and in a few words what it is."""
+    return {raw["id"]: raw["attack"] for raw in read_data("threats.json")}
 
 
 @cache

@@ -13,6 +13,7 @@ from p2pwire.generate.codec import messages_module
 from p2pwire.generate.markdown import fill
 from p2pwire.generate.protocol import protocol_json
 from p2pwire.generate.tables import TABLES
+from p2pwire.generate.threats import threats_json
 
 SPECIFICATION: Final = "SPEC.md"
 
@@ -28,6 +29,7 @@ def generated_files(root: Path) -> Iterator[tuple[Path, str]]:
     if specification.exists():
         text, unknown = fill(specification.read_text(encoding="utf-8"), TABLES)
         yield specification, text
+        yield root / "conformance" / "threats.json", threats_json(text)
         for name in unknown:
             print(f"{SPECIFICATION}: nothing writes the table {name}; it stays as it is", file=sys.stderr)
 

@@ -115,6 +115,11 @@ def describe(data: bytes, kind: Kind | None = None) -> Iterator[Row]:
         yield reader.rest("", "nothing more belongs here", None)
 
 
+def describe_message(data: bytes, title: str) -> Iterator[Row]:
+    """The rows of bytes that are to be the message of that class, and nothing else."""
+    yield from _whole(_Reader(data), _BY_TITLE[title])
+
+
 # --- Messages in their frames --------------------------------------------------------------------------------------
 
 
