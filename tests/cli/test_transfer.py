@@ -342,6 +342,19 @@ def test_who_does_not_answer_is_named(file: Path, tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "copy") == []
 
 
+def test_who_dials_its_own_address_is_told(file: Path, tmp_path: Path) -> None:
+    uri = run("id", "--json", file).events[0]["uri"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = f"127.0.0.1:{port}"
+    got = run(
+        "get", uri, "-o", tmp_path / "copy", "--listen", f"0.0.0.0:{port}", "--peer", own, "--timeout", "1", "--json"
+    )
+    assert (got.code, got.events[-1]["code"]) == (1, "timeout")
+    assert f"p2pwire: {own} is this peer itself; looking for others" in got.err.splitlines()
+
+
 def test_a_full_disk_is_one_sentence_and_no_loss(file: Path, tmp_path: Path) -> None:
     def small() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE // 2, SIZE // 2))

@@ -192,7 +192,9 @@ class Narrator:
         news = self._failures.get(event.endpoint) != event.reason
         self._failures[event.endpoint] = event.reason
         text = f"cannot reach {event.endpoint}: {event.reason}" if event.endpoint else event.reason
-        if news and not self._linked and not self.fetch_over.is_set():
+        if event.own:
+            self._output.notice(f"{event.endpoint} is this peer itself; looking for others")
+        elif news and not self._linked and not self.fetch_over.is_set():
             self._output.notice(f"{text}; trying again")
         else:
             self._output.detail(text)

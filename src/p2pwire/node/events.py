@@ -45,6 +45,8 @@ class LinkFailed:
     reason: str
     suite: Suite | None = None
     """The suite that the responder wants instead; on a carrier of the caller's own the caller may try it [VN-057]."""
+    own: bool = False
+    """This very peer answered: its own address is never dialled again [ID-015]."""
 
 
 @attrs.frozen

@@ -253,7 +253,8 @@ class Meeting:
                 failure = _failure(link, target, event)
                 self._dialer.failed(target, failure, self._core.now, identity=link.connection.identity)
             if target is not None or link.given:
-                self._core.events.append(LinkFailed(link.remote, event.reason, link.wanted_suite))
+                own = event.code is CloseCode.SELF
+                self._core.events.append(LinkFailed(link.remote, event.reason, link.wanted_suite, own))
 
     # --- topics and exchange ---
 
