@@ -72,9 +72,15 @@ class Run:
         self.unsent: dict[int, bytearray] = {}
         self.waiting: dict[int, bytearray] = {}
         self.at_end: set[int] = set()
-        self.out, self.ended, self.closed = bytearray(), False, False
+        self.told: dict[int, Told] = {}
+        self.held = self.dials = False
+        self.parked: list[Action] | None = None
+        self.lost: set[bytes] = set()
         self.listener: socket.socket | None = None
         self.disk = Disk()
+        if "directory" in config:
+            names = NameRules(**config.get("names", {}))
+            self.disk.storage = FileSystemStorage(Path(config["directory"]), names=names)
         identity = Identity.from_seed(bytes.fromhex(config["identity"]))
         random = seeded(config["seed"]) if "seed" in config else os.urandom
         timeouts = Timeouts(**{name: ms / 1000 for name, ms in config.get("timeouts", {}).items()})
@@ -89,20 +95,28 @@ class Run:
         self.expected = bytes.fromhex(config["expected"]) if "expected" in config else None
         if "listening" in config:
             self.node.set_listening([endpoint(text) for text in config["listening"]], self.now, self.unix + self.now)
+        self.oids: dict[bytes, str] = {}
         for spec in config.get("share", ()):
-            content = shared(spec)
-            self.disk.keep(content)
-            self.node.share(Resource(content.info, content.manifest, content.trees, content.held), self.now)
+            self.share(spec)
         for oid in config.get("fetch", ()):
-            self.node.fetch(bytes.fromhex(oid), self.now)
-        self.oids = {topic_of(bytes.fromhex(oid)): oid for oid in config.get("fetch", ())}
+            self.fetch(bytes.fromhex(oid))
 
     @property
     def now(self) -> float:
         return self.virtual if self.inline else time.monotonic() - STARTED
 
-    def open(self, carrier: socket.socket | None) -> int | None:
-        remote = Endpoint.parse(*(("127.0.0.1", 7000) if carrier is None else carrier.getpeername()[:2]))
+    def share(self, spec: dict[str, Any]) -> None:
+        content = shared(spec)
+        self.disk.keep(content)
+        self.node.share(Resource(content.info, content.manifest, content.trees, content.held), self.now)
+        self.oids[content.info.topic] = content.info.oid.hex()
+
+    def fetch(self, oid: bytes, **more: Any) -> None:
+        self.oids[topic_of(oid)] = oid.hex()
+        self.node.fetch(oid, self.now, **more)
+
+    def open(self, carrier: socket.socket | None, address: str = REMOTE) -> int | None:
+        remote = endpoint(address) if carrier is None else Endpoint.parse(*carrier.getpeername()[:2])
         if self.role is Role.RESPONDER and self.expected is None:
             link = self.node.accepted(remote, self.now)
         else:
@@ -111,12 +125,16 @@ class Run:
             if carrier is not None:
                 carrier.close()
             return None
+        self.opened(link, carrier)
+        return link
+
+    def opened(self, link: int, carrier: socket.socket | None) -> None:
+        self.told[link] = Told()
         self.sockets[link], self.unsent[link], self.waiting[link] = carrier, bytearray(), bytearray()
         if carrier is not None:
             carrier.setblocking(False)
             carrier.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pump()
-        return link
 
     def receive(self, link: int, data: bytes) -> None:
         """Bytes of a link, b"" at its end."""
@@ -146,21 +164,33 @@ class Run:
                 case ResumeReading(link):
                     self.feed(link)
                 case Dial(dial=dial):
-                    self.node.dial_failed(dial, "the suite is not to be dialled", self.now)
+                    if self.dials:
+                        self.say("dial", dial=dial, addr=str(action.endpoint))
+                    else:
+                        self.node.dial_failed(dial, "the suite is not to be dialled", self.now)
+                case _ if self.parked is not None:
+                    self.parked.append(action)
                 case _:
-                    try:
-                        self.node.disk_done(action.ticket, self.disk.work(action), self.now)
-                    except Exception as error:
-                        self.node.disk_failed(action.ticket, error, self.now)
+                    self.work(action)
         while (event := self.node.next_event()) is not None:
             self.tell(event)
 
+    def work(self, action: Any) -> None:
+        """Do disk work."""
+        try:
+            if isinstance(action, ReadBlocks) and action.topic in self.lost:
+                raise OSError("the content is gone")
+            self.node.disk_done(action.ticket, self.disk.work(action), self.now)
+        except Exception as error:
+            self.node.disk_failed(action.ticket, error, self.now)
+
     def transmit(self, link: int) -> None:
-        while link in self.unsent and not self.unsent[link]:
+        while link in self.unsent and not self.unsent[link] and not self.held:
             data = b"".join(self.node.data_to_send(link, self.now))
             if self.sockets[link] is None:
-                self.out += data
-                self.ended = self.ended or (not data and self.node.output_ended(link))
+                told = self.told[link]
+                told.tx += data
+                told.ended = told.ended or (not data and self.node.output_ended(link))
             else:
                 self.unsent[link] += data
                 self.flush(link)
@@ -185,7 +215,7 @@ class Run:
             return
         carrier = self.sockets.pop(link)
         if carrier is None:
-            self.ended = self.closed = True
+            self.told[link].ended = self.told[link].closed = True
         else:
             with suppress(OSError):
                 carrier.send(self.unsent[link])
@@ -221,9 +251,92 @@ class Run:
         self.virtual = end
 
     def close(self) -> None:
+        self.disk.close_all()
         for carrier in [*self.sockets.values(), self.listener]:
             if carrier is not None:
                 carrier.close()
+
+    # --- actions ---
+
+    def do(self, action: str, args: dict[str, Any]) -> dict[str, Any]:
+        do = getattr(self, f"do_{action}", None)
+        if do is None:
+            return {"skip": f"action:{action}"}
+        try:
+            return do(**args) or {}
+        except (UriError, ValueError) as error:
+            return {"error": str(error)}
+        finally:
+            self.pump()
+
+    def do_close(self) -> None:
+        self.node.close(self.now)
+
+    def do_open(self, **given: str) -> dict[str, Any]:
+        link = self.open(None, given["from"])
+        return {} if link is None else {"link": link - 1}
+
+    def do_dialled(self, dial: int, ok: bool) -> dict[str, Any] | None:
+        if not ok:
+            self.node.dial_failed(dial, "nobody is there", self.now)
+            return None
+        link = self.node.dial_succeeded(dial, self.now)
+        self.opened(link, None)
+        return {"link": link - 1}
+
+    def do_fetch(self, oid: str = "", uri: str = "", peers: tuple[str, ...] = ()) -> None:
+        if uri:
+            said = Uri.parse(uri)
+            given = [Endpoint.parse(peer.host, peer.port) for peer in said.peers]
+            self.fetch(said.oid, peers=given, identity=said.identity, length=said.length)
+        else:
+            self.fetch(bytes.fromhex(oid), peers=[endpoint(text) for text in peers])
+
+    def do_share(self, content: dict[str, Any]) -> None:
+        self.share(content)
+
+    def do_forget(self, oid: str) -> None:
+        self.node.forget(topic_of(bytes.fromhex(oid)), self.now)
+
+    def do_lose(self, oid: str) -> None:
+        self.lost.add(topic_of(bytes.fromhex(oid)))
+
+    def do_uri(self, oid: str, length: int, name: str, peers: list[str], identity: str) -> dict[str, Any]:
+        given = tuple((found.host, found.port) for found in map(endpoint, peers))
+        return {"uri": str(Uri(bytes.fromhex(oid), length, name, given, bytes.fromhex(identity)))}
+
+    def do_hold(self, what: str, on: bool) -> None:
+        if what == "output":
+            self.held = on
+            for link in list(self.sockets):
+                self.transmit(link)
+        elif on:
+            self.parked = []
+        else:
+            parked, self.parked = self.parked or [], None
+            for action in parked:
+                self.work(action)
+
+    def do_count(self) -> dict[str, Any]:
+        return {"records": len(self.node._links.meeting._book)}
+
+    def do_scan(self, path: str) -> dict[str, Any]:
+        content = scan(path)
+        info = content.info
+        content.close()
+        return {"oid": info.oid.hex()}
+
+
+class Told:
+    """What an inline link has to say since it was last asked, and whether that is all."""
+
+    def __init__(self) -> None:
+        self.tx, self.ended, self.closed = bytearray(), False, False
+
+    def take(self) -> dict[str, Any]:
+        answer = {"tx": self.tx.hex(), "ended": self.ended, "closed": self.closed}
+        self.tx = bytearray()
+        return answer
 
 
 def endpoint(text: str) -> Endpoint:
@@ -249,12 +362,13 @@ class Control:
         if op == "stop":
             self.runs.pop(request["run"]).close()
         elif op == "do":
-            return self.do(run, request["action"])
+            return run.do(request["action"], request["args"])
         elif op in ("rx", "tick"):
             if op == "tick":
                 run.on_time(request["ms"])
             elif request["hex"] or request.get("eof"):
-                for link in list(run.sockets):
+                link = request.get("link", 0) + 1
+                if link in run.sockets:
                     run.receive(link, bytes.fromhex(request["hex"]))
             return self.taken(run)
         else:
@@ -263,9 +377,11 @@ class Control:
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         net = request["net"]
-        run = self.runs[request["run"]] = Run(request["config"], request["role"], net == "inline")
+        config = request["config"]
+        run = self.runs[request["run"]] = Run(config, request["role"], net == "inline")
         if net == "inline":
-            run.open(None)
+            run.dials = config.get("dials", False)
+            run.open(None, config.get("remote", REMOTE))
             return self.taken(run)
         if net == "dial":
             host, _, port = request["addr"].rpartition(":")
@@ -274,17 +390,11 @@ class Control:
         run.listener = socket.create_server(("127.0.0.1", 0))
         return {"addr": f"127.0.0.1:{run.listener.getsockname()[1]}"}
 
-    def do(self, run: Run, action: str) -> dict[str, Any]:
-        if action != "close":
-            return {"skip": f"action:{action}"}
-        run.node.close(run.now)
-        run.pump()
-        return {}
-
     def taken(self, run: Run) -> dict[str, Any]:
-        answer = {"tx": run.out.hex(), "ended": run.ended, "closed": run.closed, "events": run.events}
-        run.out, run.events = bytearray(), []
-        return answer
+        first, *more = sorted(run.told)
+        others = [{"link": link - 1, **run.told[link].take()} for link in more]
+        events, run.events = run.events, []
+        return {**run.told[first].take(), "events": events, "links": others}
 
     def serve(self) -> None:
         pending = b""

@@ -111,28 +111,39 @@ class Inline:
 
     exact = True
 
-    def __init__(self, adapter: Adapter, run: str, started: dict[str, Any]) -> None:
+    def __init__(self, adapter: Adapter, run: str, started: dict[str, Any], first: Inline | None = None) -> None:
+        """`first` is the run's first link, if this is another one: then `started` has its number."""
         self._adapter = adapter
         self._run = run
         self._arrived = bytearray()
+        self._which = {} if first is None else {"link": started["link"]}
+        self._links: dict[int, Inline] = {} if first is None else first._links
+        self._links[0 if first is None else started["link"]] = self
         self.ended = False
         """Whether the subject will send nothing more."""
         self.closed = False
         """Whether the subject closed its carrier."""
-        self._take(started)
+        if first is None:
+            self._take(started)
+
+    def _add(self, answer: dict[str, Any]) -> None:
+        self._arrived += bytes.fromhex(answer.get("tx", ""))
+        self.ended = self.ended or answer.get("ended", False)
+        self.closed = self.closed or answer.get("closed", False)
 
     def _take(self, answer: dict[str, Any]) -> None:
         if "error" in answer:
             raise Untestable(f"the adapter says: {answer['error']}")
-        self._arrived += bytes.fromhex(answer.get("tx", ""))
-        self.ended = self.ended or answer.get("ended", False)
-        self.closed = self.closed or answer.get("closed", False)
+        self._links[0]._add(answer)
+        for other in answer.get("links", ()):
+            if other["link"] in self._links:
+                self._links[other["link"]]._add(other)
         self._adapter.events.extend({**event, "run": self._run} for event in answer.get("events", ()))
 
     def send(self, data: bytes) -> None:
         """See `Carrier`."""
         if data and not self.closed:
-            self._take(self._adapter.request("rx", run=self._run, hex=data.hex()))
+            self._take(self._adapter.request("rx", run=self._run, hex=data.hex(), **self._which))
 
     def receive(self, patience: float) -> bytes | None:
         """See `Carrier`; it never waits."""
@@ -145,15 +156,15 @@ class Inline:
     def finish(self) -> None:
         """See `Carrier`."""
         if not self.closed:
-            self._take(self._adapter.request("rx", run=self._run, hex="", eof=True))
+            self._take(self._adapter.request("rx", run=self._run, hex="", eof=True, **self._which))
 
     def reset(self) -> None:
         """See `Carrier`."""
         self.finish()
 
     def tick(self, ms: int) -> None:
-        """Let time go by."""
-        if not self.closed:
+        """Let time go by, for all links of the run."""
+        if not all(link.closed for link in self._links.values()):
             self._take(self._adapter.request("tick", run=self._run, ms=ms))
 
     def close(self) -> None:

@@ -51,9 +51,17 @@ class Running:
         """What it told its application. Raises `Untestable` if it does not."""
         raise Untestable(f"this subject does not tell of {name!r}")
 
-    def do(self, action: str) -> None:
-        """Have it act."""
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What it told its application until now, under this name, and was not asked for before."""
+        return []
+
+    def do(self, action: str, **args: Any) -> dict[str, Any]:
+        """Have it act; what came of it, `error` if it refuses."""
         raise NotApplicable(f"action:{action}")
+
+    def further(self, answer: dict[str, Any]) -> Inline:
+        """The carrier of one more inline link, of which an action told the number."""
+        raise NotApplicable("feature:links")
 
     def stop(self) -> None:
         """Let it go."""
@@ -147,10 +155,12 @@ class _AdapterRunning(Running):
         self._net = net
         self._answer = answer
         self._listener = listener
+        self._first: Inline | None = None
 
     def carrier(self, patience: float) -> Carrier:
         if self._net == "inline":
-            return Inline(self._adapter, self._run, self._answer)
+            self._first = Inline(self._adapter, self._run, self._answer)
+            return self._first
         if self._listener is not None:
             return self._listener.accept(patience)
         return dial(self._answer["addr"], patience)
@@ -164,10 +174,21 @@ class _AdapterRunning(Running):
             if self._net == "inline" or not self._adapter.wait_event(patience):
                 raise Untestable(f"the subject did not tell of {name!r}")
 
-    def do(self, action: str) -> None:
-        answer = self._adapter.request("do", run=self._run, action=action, args={})
+    def events(self, name: str) -> list[dict[str, Any]]:
+        listed = list(self._adapter.events)
+        self._adapter.events.clear()
+        found = [one for one in listed if one["ev"] == name and one.get("run", self._run) == self._run]
+        self._adapter.events.extend(one for one in listed if one not in found)
+        return found
+
+    def do(self, action: str, **args: Any) -> dict[str, Any]:
+        answer = self._adapter.request("do", run=self._run, action=action, args=args)
         if "skip" in answer:
             raise NotApplicable(answer["skip"])
+        return answer
+
+    def further(self, answer: dict[str, Any]) -> Inline:
+        return Inline(self._adapter, self._run, answer, self._first)
 
     def stop(self) -> None:
         if self._listener is not None:

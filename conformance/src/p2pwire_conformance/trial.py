@@ -11,7 +11,7 @@ from p2pwire_conformance.case import RESPONDER, Case
 from p2pwire_conformance.keys import Identity
 from p2pwire_conformance.link import Line, Link, Plan
 from p2pwire_conformance.subject import Running, Subject
-from p2pwire_conformance.verdict import AdapterFault, NotApplicable
+from p2pwire_conformance.verdict import AdapterFault, NotApplicable, Untestable
 
 UNIX_TIME: Final = 1_800_000_000
 """The time of day at which subjects begin that can be told so."""
@@ -76,11 +76,13 @@ class Trial:
 
     def connect(self, label: str = "", identity: Identity | None = None) -> Link:
         """A carrier to the subject, and nothing sent yet. Only listening subjects take more than one."""
-        carrier = self.running.carrier(self.patience)
+        return self._link(self.running.carrier(self.patience), label, identity, initiator=self.responds)
+
+    def _link(self, carrier: Carrier, label: str, identity: Identity | None, *, initiator: bool) -> Link:
         self._carriers.append(carrier)
         return Link(
             carrier,
-            initiator=self.responds,
+            initiator=initiator,
             seed=hashlib.sha256(f"{self.name} {label}".encode()).digest(),
             identity=identity or self.identity(label),
             patience=self.patience,
@@ -110,6 +112,68 @@ class Trial:
         assert isinstance(link.carrier, Inline)
         link.note("·", f"{seconds} s go by")
         link.carrier.tick(round(seconds * 1000))
+
+    # --- swarms: several inline links to one subject ---
+
+    def do(self, action: str, **args: Any) -> dict[str, Any]:
+        """Have the subject act. Raises `Untestable` if it cannot."""
+        answer = self.running.do(action, **args)
+        if "error" in answer:
+            raise Untestable(f"the adapter says: {answer['error']}")
+        self.log.append(Line(0.0, "·", f"{action} {args}", b""))
+        self.flush()
+        return answer
+
+    def flush(self) -> None:
+        """Inline: take what the subject has to say."""
+        for carrier in self._carriers[:1]:
+            if isinstance(carrier, Inline):
+                carrier.tick(0)
+
+    def stranger(self, label: str, come_from: str, identity: Identity | None = None) -> Link:
+        """One more inline link that comes to the subject from an address, and nothing sent yet."""
+        answer = self.running.do("open", **{"from": come_from})
+        if "link" not in answer:
+            raise Untestable(f"the subject takes no link from {come_from}")
+        return self._link(self.running.further(answer), label, identity, initiator=True)
+
+    def peer(
+        self, label: str, come_from: str = "127.0.0.1:7001", identity: Identity | None = None, **hello: Any
+    ) -> Link:
+        """The same after both HELLOs."""
+        link = self.stranger(label, come_from, identity)
+        link.shake()
+        link.hello(**hello)
+        return link
+
+    def dials(self) -> list[dict[str, Any]]:
+        """What the subject dialled since this was last asked."""
+        self.flush()
+        return self.running.events("dial")
+
+    def fail_dial(self, dial: dict[str, Any]) -> None:
+        """Nobody is at this address."""
+        self.do("dialled", dial=dial["dial"], ok=False)
+
+    def answer_dial(self, dial: dict[str, Any], label: str, identity: Identity | None = None) -> Link:
+        """The suite is at this address: the link, and nothing sent yet."""
+        answer = self.do("dialled", dial=dial["dial"], ok=True)
+        link = self._link(self.running.further(answer), label, identity, initiator=False)
+        self.flush()
+        return link
+
+    def pass_time(self, seconds: float, *links: Link) -> None:
+        """Let time go by and keep these links alive."""
+        left = seconds
+        while left > 0:
+            step = min(40.0, left)
+            left -= step
+            self.log.append(Line(0.0, "·", f"{step} s go by", b""))
+            for carrier in self._carriers[:1]:
+                assert isinstance(carrier, Inline)
+                carrier.tick(round(step * 1000))
+            for link in links:
+                link.fence()
 
     def end(self) -> None:
         """Give all back. Raises `AdapterFault` if the subject did not survive."""
