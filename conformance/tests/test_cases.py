@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from p2pwire_conformance import contract, report
 from p2pwire_conformance.adapter import Adapter
 from p2pwire_conformance.case import CASES, GROUPS, LISTEN, RESPONDER
-from p2pwire_conformance.command import USAGE, cli, main
+from p2pwire_conformance.command import cli, main
+from p2pwire_conformance.outcome import USAGE
 from p2pwire_conformance.protocol import protocol, read_data, requirements
 from p2pwire_conformance.runner import Execution, Runner, plan
 from p2pwire_conformance.smoke import smoke

@@ -11,9 +11,9 @@ import queue
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import IO, Any, Final, Protocol
 
 from p2pwire_conformance import VERSION, contract
 from p2pwire_conformance.protocol import read_data
@@ -28,18 +28,43 @@ STDERR_LINES: Final = 5
 """lines of the adapter's stderr that are kept for the sentence about its death."""
 
 
+class Process(Protocol):
+    """As much of `subprocess.Popen` as an adapter needs."""
+
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+    stderr: IO[bytes] | None
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code. Raises `subprocess.TimeoutExpired`."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
 class Adapter:
     """One adapter, as a process. It is started when it is needed, and again after it died."""
 
-    def __init__(self, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        start: Callable[[], Process] | None = None,
+    ) -> None:
+        """`start` makes the process, if it is not to be made from `command` and `env`."""
         self.command = list(command)
+        self._start = start or self._popen
         self.events: deque[dict[str, Any]] = deque()
         """Events that came between answers, the oldest first."""
         self.about: dict[str, Any] = {}
         """Its answer to `hello`."""
         self._env = {**os.environ, **(env or {})}
         self._schema = read_data("pctl.schema.json")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._said: deque[str] = deque(maxlen=STDERR_LINES)
 
@@ -51,9 +76,8 @@ class Adapter:
             return
         self._lines, self._said = queue.Queue(), deque(maxlen=STDERR_LINES)
         self.events.clear()
-        pipe = subprocess.PIPE
         try:
-            self._process = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=pipe, env=self._env)
+            self._process = self._start()
         except OSError as error:
             raise AdapterFault(f"the adapter {self.command[0]!r} does not start: {error.strerror}") from None
         for target in (self._read_answers, self._read_stderr):
@@ -62,6 +86,10 @@ class Adapter:
         if SPEC not in self.about["spec"]:
             self.kill()
             raise AdapterFault(f"the adapter speaks {', '.join(self.about['spec'])}, and not {SPEC}")
+
+    def _popen(self) -> Process:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=pipe, env=self._env)
 
     def kill(self) -> None:
         """End it. The next `ensure` starts another."""
@@ -88,7 +116,7 @@ class Adapter:
         self.kill()
 
     @staticmethod
-    def _read_answers(process: subprocess.Popen[bytes], lines: queue.Queue[bytes], said: deque[str]) -> None:
+    def _read_answers(process: Process, lines: queue.Queue[bytes], said: deque[str]) -> None:
         assert process.stdout is not None
         with suppress(OSError, ValueError):
             while line := process.stdout.readline(MAX_LINE):
@@ -96,7 +124,7 @@ class Adapter:
         lines.put(b"")
 
     @staticmethod
-    def _read_stderr(process: subprocess.Popen[bytes], lines: queue.Queue[bytes], said: deque[str]) -> None:
+    def _read_stderr(process: Process, lines: queue.Queue[bytes], said: deque[str]) -> None:
         assert process.stderr is not None
         with suppress(OSError, ValueError):
             for line in process.stderr:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,18 +17,25 @@ from p2pwire_conformance import selfcheck as proving
 from p2pwire_conformance import trace as tracing
 from p2pwire_conformance.adapter import Adapter
 from p2pwire_conformance.case import BOTH, CASES, GROUPS, NETS, Case
+from p2pwire_conformance.outcome import (
+    FINE,
+    REGRESSION,
+    STALE,
+    UNUSABLE,
+    USAGE,
+    exit_code,
+    is_known,
+    read_baseline,
+    stale,
+)
 from p2pwire_conformance.protocol import requirements, threats
-from p2pwire_conformance.runner import PATIENCE, Execution, Runner, plan
+from p2pwire_conformance.runner import PATIENCE, Execution, Planned, Runner, plan, run_all
 from p2pwire_conformance.smoke import smoke as check_adapter
 from p2pwire_conformance.subject import AdapterSubject, BareSubject, Subject
 from p2pwire_conformance.verdict import RED, AdapterFault, Verdict
 
-FINE: Final = 0
-REGRESSION: Final = 1
-STALE: Final = 2
-UNUSABLE: Final = 3
-SUITE_ERROR: Final = 4
-USAGE: Final = 64
+INTERRUPTED: Final = 130
+"""As shells have it for Ctrl-C."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -79,6 +87,20 @@ def _chosen(ids: Sequence[str], cited: Sequence[str]) -> list[Case]:
 @click.option(
     "--baseline", type=click.Path(path_type=Path, exists=True), help="Known failures: a CASE/ROLE/NET or CASE a line."
 )
+@click.option(
+    "--jobs",
+    default=min(4, os.cpu_count() or 1),
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="So many adapters work at a time.",
+)
+@click.option(
+    "--repeat",
+    default=1,
+    metavar="N",
+    type=click.IntRange(1),
+    help="Run all N times: a verdict that differs from the first run is a failure.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="One line for every run, and a log for each that is red.")
 @click.argument("adapter", nargs=-1)
 def run(
@@ -92,6 +114,8 @@ def run(
     junit: Path | None,
     markdown: Path | None,
     baseline: Path | None,
+    jobs: int,
+    repeat: int,
     verbose: bool,
     adapter: Sequence[str],
 ) -> None:
@@ -100,17 +124,19 @@ def run(
     subject = _subject(bare, adapter)
     known = _baseline(baseline)
     began = time.monotonic()
-    # What others depend on runs, even if it was not asked for.
-    listed = list(cases)
-    for case in listed:
-        listed += [CASES[id] for id in case.depends if CASES[id] not in listed]
+    listed = _with_prerequisites(cases)
     chosen_roles = [role for role in subject.roles if not roles or role in roles]
     chosen_nets = [net for net in subject.nets if not nets or net in nets]
-    runner = Runner(subject, patience=patience)
-    executions = runner.run(plan(listed, chosen_roles, chosen_nets), lambda one: _told(one, known, verbose))
-    seconds = time.monotonic() - began
-    if isinstance(subject, AdapterSubject):
-        subject.adapter.close()
+    planned = list(plan(listed, chosen_roles, chosen_nets))
+    subjects = [subject, *(_subject(None, adapter) for _ in range(jobs - 1) if not bare)]
+    try:
+        executions = run_all(subjects, planned, patience=patience, each=lambda one: _told(one, known, verbose))
+        seconds = time.monotonic() - began
+        differing = _repeated(subjects, planned, executions, patience, repeat)
+    finally:
+        for one in subjects:
+            if isinstance(one, AdapterSubject):
+                one.adapter.close()
     reports: dict[Path | None, Callable[[], str]] = {
         results: lambda: _json(report.results(subject, executions, seconds)),
         junit: lambda: report.junit(subject, executions),
@@ -123,7 +149,39 @@ def run(
     click.echo(
         f"{subject.name}: {len(listed)} cases, {len(executions)} runs in {seconds:.1f} s: {counted or 'nothing'}"
     )
-    raise SystemExit(_exit_code(executions, known))
+    code = exit_code(executions, known)
+    if code == STALE:
+        click.echo(f"stale in the baseline, since it passes now: {', '.join(stale(executions, known))}")
+    raise SystemExit(REGRESSION if differing and code in (FINE, STALE) else code)
+
+
+def _with_prerequisites(cases: Sequence[Case]) -> list[Case]:
+    """What others depend on runs, even if it was not asked for."""
+    found = {case.id: case for case in cases}
+    waiting = list(cases)
+    while waiting:
+        for id in waiting.pop().depends:
+            if id not in found:
+                found[id] = CASES[id]
+                waiting.append(CASES[id])
+    return list(found.values())
+
+
+def _repeated(
+    subjects: Sequence[Subject], planned: Sequence[Planned], first: Sequence[Execution], patience: float, times: int
+) -> int:
+    """Run all again until it was run so many times; how many runs had another verdict than the first."""
+    differing = 0
+    for number in range(2, times + 1):
+        began = time.monotonic()
+        executions = run_all(subjects, planned, patience=patience)
+        other = [b for a, b in zip(first, executions, strict=True) if a.verdict is not b.verdict]
+        differing += len(other)
+        click.echo(f"run {number} of {times}: {len(other)} differ, {time.monotonic() - began:.1f} s")
+        for one in other:
+            click.echo(one.line)
+            click.echo("\n".join(report.log_lines(one.log)))
+    return differing
 
 
 def _json(found: Any) -> str:
@@ -145,46 +203,19 @@ def _subject(bare: str | None, adapter: Sequence[str]) -> Subject:
 def _baseline(path: Path | None) -> set[str]:
     if path is None:
         return set()
-    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    found = {line for line in lines if line}
-    for line in found:
-        if line.partition("/")[0] not in CASES:
-            raise click.UsageError(f"{path}: {line} is no case")
-    return found
-
-
-def _is_known(one: Execution, known: set[str]) -> bool:
-    return one.case in known or one.name in known
+    try:
+        return read_baseline(path)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _told(one: Execution, known: set[str], verbose: bool) -> None:
-    if one.verdict in RED and not _is_known(one, known):
+    if one.verdict in RED and not is_known(one, known):
         click.echo(one.line)
         if verbose:
             click.echo("\n".join(report.log_lines(one.log)))
     elif verbose or one.verdict is Verdict.WARN:
         click.echo(one.line)
-
-
-def _exit_code(executions: Sequence[Execution], known: set[str]) -> int:
-    verdicts = {one.verdict for one in executions}
-    if Verdict.SUITE_ERROR in verdicts:
-        return SUITE_ERROR
-    if Verdict.PASS not in verdicts:
-        return UNUSABLE
-    if any(one.verdict in RED and not _is_known(one, known) for one in executions):
-        return REGRESSION
-    stale = sorted(_stale(executions, known))
-    if stale:
-        click.echo(f"stale in the baseline, since it passes now: {', '.join(stale)}")
-        return STALE
-    return FINE
-
-
-def _stale(executions: Iterable[Execution], known: set[str]) -> Iterable[str]:
-    red = {name for one in executions if one.verdict in RED for name in (one.case, one.name)}
-    ran = {name for one in executions if one.verdict is Verdict.PASS for name in (one.case, one.name)}
-    return (line for line in known if line in ran and line not in red)
 
 
 @cli.command(name="list")
@@ -350,5 +381,10 @@ def trace(
 
 def main() -> None:
     """The command; wrong usage ends with 64."""
-    click.UsageError.exit_code = USAGE
-    cli()
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(USAGE if isinstance(error, click.UsageError) else error.exit_code) from None
+    except click.Abort:
+        raise SystemExit(INTERRUPTED) from None

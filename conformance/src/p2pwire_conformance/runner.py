@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from p2pwire_conformance.case import CASES, GROUPS, Case
@@ -19,6 +22,8 @@ PATIENCE: Final = 5.0
 """seconds that a subject on a real clock has for what it must do at once: below every timer of the specification."""
 AGAIN: Final = 2
 """more runs of what failed, alone, before it is said to have failed."""
+SWITCH: Final = 0.001
+"""seconds that one worker may keep the interpreter from another that has an answer to read."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +67,91 @@ def plan(cases: Iterable[Case], roles: Sequence[str], nets: Sequence[str]) -> It
                 yield case, role, net
 
 
+Planned = tuple[Case, str, str]
+"""A case, the subject's role, and the net."""
+
+
+def run_all(
+    subjects: Sequence[Subject],
+    planned: Sequence[Planned],
+    *,
+    patience: float = PATIENCE,
+    again: int = AGAIN,
+    each: Callable[[Execution], None] = lambda execution: None,
+) -> list[Execution]:
+    """Run all, each subject working on a part; they are of one kind. `each` hears of every one, in the order planned.
+
+    What others depend on comes first and alone, and so is run again what failed.
+    """
+    runner = Runner(subjects[0], patience=patience, again=again)
+    if len(subjects) == 1:
+        return runner.run(planned, each)
+    first = {id for case, _, _ in planned for id in case.depends}
+    found: dict[int, Execution] = {}
+    for number, (case, role, net) in enumerate(planned):
+        if case.id in first:
+            found[number] = runner.done[f"{case.id}/{role}/{net}"] = runner.one(case, role, net)
+    _share(subjects, [(n, one) for n, one in enumerate(planned) if n not in found], found, runner.done, patience)
+    ordered: list[Execution] = []
+    for number, one in enumerate(planned):
+        execution = found[number] if one[0].id in first else runner.confirm(found[number], one[0])
+        ordered.append(execution)
+        each(execution)
+    return ordered
+
+
+def _share(
+    subjects: Sequence[Subject],
+    planned: Sequence[tuple[int, Planned]],
+    found: dict[int, Execution],
+    done: MutableMapping[str, Execution],
+    patience: float,
+) -> None:
+    """Run these once, each by the next worker that is free."""
+    left = list(reversed(planned))
+    lock = threading.Lock()
+    stop = threading.Event()
+
+    def work(subject: Subject) -> None:
+        runner = Runner(subject, patience=patience, again=0, done=done)
+        while not stop.is_set():
+            with lock:
+                if not left:
+                    return
+                number, one = left.pop()
+            found[number] = runner.one(*one)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
+    try:
+        with ThreadPoolExecutor(len(subjects)) as pool:
+            try:
+                for worker in [pool.submit(work, subject) for subject in subjects]:
+                    worker.result()
+            finally:
+                stop.set()
+    finally:
+        sys.setswitchinterval(before)
+
+
 class Runner:
     """Runs cases one after another and remembers what passed."""
 
-    def __init__(self, subject: Subject, *, patience: float = PATIENCE, again: int = AGAIN) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        patience: float = PATIENCE,
+        again: int = AGAIN,
+        done: MutableMapping[str, Execution] | None = None,
+    ) -> None:
         self.subject = subject
         self.patience = patience
         self.again = again
-        self.done: dict[str, Execution] = {}
+        self.done: MutableMapping[str, Execution] = {} if done is None else done
 
     def run(
-        self, cases: Iterable[tuple[Case, str, str]], each: Callable[[Execution], None] = lambda execution: None
+        self, cases: Iterable[Planned], each: Callable[[Execution], None] = lambda execution: None
     ) -> list[Execution]:
         """Run all; `each` hears of every one as it ends."""
         found: list[Execution] = []
@@ -94,17 +173,17 @@ class Runner:
                 lacks = before.verdict is Verdict.NOT_APPLICABLE
                 verdict = Verdict.NOT_APPLICABLE if lacks else Verdict.BLOCKED
                 return Execution(case.id, role, net, verdict, 0.0, actual=f"{id}: {before.verdict}")
-        first = self._once(case, role, net)
+        return self.confirm(self._once(case, role, net), case)
+
+    def confirm(self, first: Execution, case: Case) -> Execution:
+        """Run what failed again, to see whether it always does."""
         if first.verdict not in (Verdict.FAIL, Verdict.WARN):
             return first
         for _ in range(self.again):
-            other = self._once(case, role, net)
+            other = self._once(case, first.role, first.net)
             if (other.verdict, other.check) != (first.verdict, first.check):
                 told = f"{first.actual}; and when run again: {other.verdict} {other.actual}".rstrip()
-                return Execution(
-                    case.id, role, net, Verdict.INCONCLUSIVE, first.seconds, first.check, first.kind, first.expected,
-                    told, first.log,
-                )  # fmt: skip
+                return replace(first, verdict=Verdict.INCONCLUSIVE, actual=told)
         return first
 
     def _once(self, case: Case, role: str, net: str) -> Execution:
