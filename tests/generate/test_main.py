@@ -11,9 +11,10 @@ import pytest
 from p2pwire.generate.__main__ import generated_files, main
 
 ROOT = Path(__file__).parents[2]
+VECTORS = tuple(path.relative_to(ROOT).as_posix() for path in (ROOT / "conformance" / "vectors").rglob("*.*"))
 FILES = (
     "src/p2pwire/wire/messages.py", "conformance/protocol.json", "conformance/requirements.json",
-    "conformance/threats.json", "SPEC.md",
+    "conformance/threats.json", "SPEC.md", *VECTORS,
 )  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def test_check_passes_on_an_up_to_date_tree(tree: Path) -> None:
         ("src/p2pwire/wire/messages.py", "if level > 6:", "if level > 7:"),
         ("conformance/protocol.json", '"maximum": 6', '"maximum": 7'),
         ("SPEC.md", "| 0..6 | logarithm", "| 0..7 | logarithm"),
+        ("conformance/vectors/codec/requests.json", '"bytes": "00000007"', '"bytes": "00000008"'),
     ],
 )
 def test_check_names_the_file_that_differs_and_writing_mends_it(

@@ -32,6 +32,7 @@ from p2pwire_conformance.protocol import requirements, threats
 from p2pwire_conformance.runner import PATIENCE, Execution, Planned, Runner, plan, run_all
 from p2pwire_conformance.smoke import smoke as check_adapter
 from p2pwire_conformance.subject import AdapterSubject, BareSubject, Subject
+from p2pwire_conformance.vectors_command import check as check_vectors
 from p2pwire_conformance.verdict import RED, AdapterFault, Verdict
 
 INTERRUPTED: Final = 130
@@ -377,6 +378,18 @@ def trace(
         as_json.write_text(_json(tracing.as_json(found)), encoding="utf-8")
     click.echo(f"{len(found.faults) or 'nothing'} in the way")
     raise SystemExit(REGRESSION if found.faults else FINE)
+
+
+@cli.command()
+@click.option("--family", "families", multiple=True, metavar="NAME", help="Only these families.")
+@click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def vectors(families: Sequence[str], directory: Path | None) -> None:
+    """Check the vectors, or those of another DIRECTORY, with the suite's own decoders."""
+    try:
+        fine = check_vectors(directory, families, click.echo)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    raise SystemExit(FINE if fine else REGRESSION)
 
 
 def main() -> None:

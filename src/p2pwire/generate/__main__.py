@@ -14,6 +14,7 @@ from p2pwire.generate.markdown import fill
 from p2pwire.generate.protocol import protocol_json
 from p2pwire.generate.tables import TABLES
 from p2pwire.generate.threats import threats_json
+from p2pwire.generate.vectors.files import vector_files
 
 SPECIFICATION: Final = "SPEC.md"
 
@@ -32,6 +33,7 @@ def generated_files(root: Path) -> Iterator[tuple[Path, str]]:
         yield root / "conformance" / "threats.json", threats_json(text)
         for name in unknown:
             print(f"{SPECIFICATION}: nothing writes the table {name}; it stays as it is", file=sys.stderr)
+        yield from vector_files(root, text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

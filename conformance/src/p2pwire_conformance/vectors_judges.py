@@ -1,0 +1,14 @@
+"""Which judge is for which family of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from p2pwire_conformance.vectors import Judge
+from p2pwire_conformance.vectors_wire import judge_message
+
+JUDGES: Final[Mapping[str, Judge]] = {
+    "codec": judge_message,
+    "reject": judge_message,
+}

@@ -1,0 +1,1 @@
+"""The reference as a judge of the committed vectors."""

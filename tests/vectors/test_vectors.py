@@ -1,0 +1,22 @@
+"""The reference and the committed vectors agree, and would disagree about damaged ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from . import reading
+from .codecs import judge_message
+
+JUDGES: dict[str, reading.Judge] = {
+    "codec": judge_message,
+    "reject": judge_message,
+}
+KNOWN = reading.everything()
+
+
+@pytest.mark.parametrize("path", reading.files(), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_the_reference_agrees(path: Path) -> None:
+    found = list(reading.problems(reading.vectors(path), KNOWN, JUDGES[path.parent.name]))
+    assert not found, "\n".join(found[:5])
