@@ -1,0 +1,53 @@
+// Lets the suite judge the peer in peer.mjs: PCTL/1 on stdin and stdout.
+
+import { createInterface } from 'node:readline'
+
+import { Host } from './tcp.mjs'
+
+const ABOUT = {
+  pctl: 1, impl: 'minimal-node', version: '1', spec: ['p2pwire/1'], clock: 'virtual',
+  roles: ['initiator', 'responder'], net: ['listen', 'dial', 'inline'], features: ['identity', 'record', 'events'],
+}
+const hosts = new Map()
+const say = (message) => process.stdout.write(JSON.stringify(message) + '\n')
+
+function bytesOf(host, { ms = 0, hex = '', eof = false }) {
+  const peer = host.peers[0] ?? host.peer(0)
+  peer.tick(peer.now + ms)
+  if (hex) peer.receive(Buffer.from(hex, 'hex'), peer.now)
+  if (eof) peer.receive(Buffer.alloc(0), peer.now)
+  let tx = ''
+  for (let data; (data = peer.take()).length > 0;) tx += data.toString('hex')
+  return { tx, ended: peer.ended, closed: peer.closed, events: peer.events.splice(0) }
+}
+
+async function start({ run, role, net, addr, config }) {
+  const { identity, listening = [], unix_time: time = Math.floor(Date.now() / 1000) } = config
+  const host = new Host(role, Buffer.from(identity, 'hex'), listening, time, (event) => say({ ...event, run }))
+  hosts.set(run, host)
+  if (net === 'listen') return { addr: await host.listen() }
+  if (net === 'inline') return bytesOf(host, {})
+  await host.dial(addr)
+  return {}
+}
+
+async function answer(asked) {
+  const { op, run, action = 'close' } = asked
+  if (op === 'hello') return ABOUT
+  if (op === 'start') return start(asked)
+  const host = hosts.get(run)
+  if (!host || action !== 'close') return { skip: 'action' }
+  if (op === 'rx' || op === 'tick') return bytesOf(host, asked)
+  if (op === 'do') host.close()
+  if (op === 'stop') {
+    host.stop()
+    hosts.delete(run)
+  }
+  return {}
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const asked = JSON.parse(line)
+  say({ re: asked.op, ...(await answer(asked)) })
+}
+process.exit(0)
