@@ -5,6 +5,8 @@ Each length is compared with its limit before anything waits for the bytes that 
 
 from __future__ import annotations
 
+from collections import deque
+
 from p2pwire.connection.faults import LinkFault, SilentFault
 from p2pwire.connection.records import LENGTH_SIZE, RecordOpener
 from p2pwire.crypto.noise import CipherState, DecryptionFailed
@@ -17,39 +19,47 @@ from p2pwire.wire.registry import (
     MIN_PREAMBLE_BODY,
     MIN_RECORD,
     PREAMBLE_HEADER,
+    RECORD_TAG,
     CloseCode,
 )
 
 
 class Inbox:
-    """One stream of bytes, whatever pieces it comes in [GN-002]. `len()` is how many bytes are not parsed."""
+    """One stream of bytes, whatever pieces it comes in [GN-002]. `len()` is how many bytes are not parsed.
 
-    __slots__ = ("_at", "_buffer", "_end", "_opener", "_plain", "_start")
+    Records are decrypted as they come, straight from the caller's buffer, and their frames parsed when they are asked
+    for: only the beginning of a record is ever copied.
+    """
+
+    __slots__ = ("_at", "_failed", "_opener", "_plain", "_records", "_rest", "_size")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._start = self._end = 0
+        self._size = 0
+        self._rest = bytearray()
+        """What is no whole record yet; before records come, all."""
         self._opener: RecordOpener | None = None
+        self._records: deque[memoryview | SilentFault] = deque()
+        """Decrypted and not looked at. A fault is raised where it is reached, and is the last."""
+        self._failed = False
         self._plain: memoryview | None = None
         self._at = 0
 
     def __len__(self) -> int:
-        return self._end - self._start
+        return self._size
 
     def add(self, data: Buffer) -> None:
-        """Keep bytes."""
-        size = len(data)
-        start, end = self._start, self._end
-        if start and end + size > len(self._buffer):
-            self._buffer[: end - start] = self._buffer[start:end]
-            start, end = 0, end - start
-        self._buffer[end : end + size] = data
-        self._start, self._end = start, end + size
+        """Take bytes; the buffer is the caller's again."""
+        self._size += len(data)
+        if self._opener is None:
+            self._rest += data
+        else:
+            self._open_records(memoryview(data), self._opener)
 
     def clear(self) -> None:
         """Forget what is not parsed."""
-        self._buffer = bytearray()
-        self._start = self._end = self._at = 0
+        self._rest = bytearray()
+        self._records.clear()
+        self._size = self._at = 0
         self._plain = None
 
     def destroy(self) -> None:
@@ -61,7 +71,7 @@ class Inbox:
 
     def preamble(self) -> bytes | None:
         """The preamble, if all of it is there. Raises `SilentFault` as soon as it can not be one."""
-        head = bytes(self._buffer[self._start : min(self._end, self._start + PREAMBLE_HEADER)])
+        head = bytes(self._rest[:PREAMBLE_HEADER])
         if not MAGIC.startswith(head[: len(MAGIC)]):
             raise SilentFault("the stream does not begin with the magic")  # [VN-003]
         if len(head) < PREAMBLE_HEADER:
@@ -74,9 +84,9 @@ class Inbox:
 
     def handshake_message(self) -> bytes | None:
         """The next Noise message, if all of it is there. Raises `SilentFault` as soon as its length is none."""
-        length = self._length()
-        if length is None:
+        if len(self._rest) < LENGTH_SIZE:
             return None
+        length = _length(self._rest, 0)
         if not 1 <= length <= MAX_HANDSHAKE_MESSAGE:
             # [HS-001]
             raise SilentFault(f"handshake message of {length} bytes, must be 1 to {MAX_HANDSHAKE_MESSAGE}")
@@ -88,26 +98,19 @@ class Inbox:
     def decrypt_with(self, cipher: CipherState) -> None:
         """What follows is records [HS-008]."""
         self._opener = RecordOpener(cipher)
+        early, self._rest = self._rest, bytearray()
+        self._open_records(memoryview(early), self._opener)
 
     def open_record(self) -> bool:
-        """Decrypt the next record, if all of it is there. Raises `SilentFault` if it is none [EN-004] [EN-005]."""
-        assert self._opener is not None
+        """Go on to the next record, if all of it is there. Raises `SilentFault` if it is none [EN-004] [EN-005]."""
         assert self._plain is None
-        length = self._length()
-        if length is None:
+        if not self._records:
             return False
-        if length < MIN_RECORD:
-            raise SilentFault(f"record of {length} bytes, the least is {MIN_RECORD}")
-        start = self._start + LENGTH_SIZE
-        if start + length > self._end:
-            return False
-        try:
-            with memoryview(self._buffer) as view, view[start : start + length] as ciphertext:
-                plaintext = self._opener.open(ciphertext)
-        except DecryptionFailed as error:
-            raise SilentFault(str(error)) from None
-        self._advance(start + length)
-        self._plain = memoryview(plaintext)
+        record = self._records.popleft()
+        if isinstance(record, SilentFault):
+            raise record
+        self._size -= LENGTH_SIZE + len(record) + RECORD_TAG
+        self._plain = record
         self._at = 0
         return True
 
@@ -134,24 +137,64 @@ class Inbox:
 
     # --- inside ---
 
-    def _length(self) -> int | None:
-        start = self._start
-        if self._end - start < LENGTH_SIZE:
-            return None
-        return self._buffer[start] << 8 | self._buffer[start + 1]
-
     def _take(self, size: int) -> bytes | None:
-        end = self._start + size
-        if end > self._end:
+        if size > len(self._rest):
             return None
-        taken = bytes(self._buffer[self._start : end])
-        self._advance(end)
+        taken = bytes(self._rest[:size])
+        del self._rest[:size]
+        self._size -= size
         return taken
 
-    def _advance(self, start: int) -> None:
-        """Everything before `start` is parsed. A link that has nothing to parse keeps no memory for it."""
-        if start == self._end:
-            self._buffer = bytearray()
-            self._start = self._end = 0
-        else:
-            self._start = start
+    def _open_records(self, data: memoryview, opener: RecordOpener) -> None:
+        """Decrypt the records that are whole now, and keep the rest. What follows a fault is of no meaning."""
+        rest = self._rest
+        at, size = 0, len(data)
+        try:
+            while at < size and not self._failed:
+                if rest:
+                    at = self._complete(data, at)
+                    if len(rest) < LENGTH_SIZE or len(rest) < LENGTH_SIZE + _checked(rest, 0):
+                        return
+                    with memoryview(rest) as whole, whole[LENGTH_SIZE:] as ciphertext:
+                        self._records.append(memoryview(opener.open(ciphertext)))
+                    rest.clear()
+                    continue
+                end = at + LENGTH_SIZE
+                if end > size or (end := end + _checked(data, at)) > size:
+                    rest += data[at:]
+                    return
+                self._records.append(memoryview(opener.open(data[at + LENGTH_SIZE : end])))
+                at = end
+        except DecryptionFailed as error:
+            self._fail(str(error))
+        except SilentFault as fault:
+            self._fail(fault.text)
+
+    def _complete(self, data: memoryview, at: int) -> int:
+        """Add to a record of which some bytes are there what it lacks, or less; where that ends in the data."""
+        rest = self._rest
+        if len(rest) < LENGTH_SIZE:
+            end = at + LENGTH_SIZE - len(rest)
+            rest += data[at:end]
+            at = min(end, len(data))
+        if len(rest) >= LENGTH_SIZE:
+            end = at + LENGTH_SIZE + _checked(rest, 0) - len(rest)
+            rest += data[at:end]
+            at = min(end, len(data))
+        return at
+
+    def _fail(self, text: str) -> None:
+        self._failed = True
+        self._records.append(SilentFault(text))
+
+
+def _length(data: bytearray | memoryview, at: int) -> int:
+    return data[at] << 8 | data[at + 1]
+
+
+def _checked(data: bytearray | memoryview, at: int) -> int:
+    """The length of a record. Raises `SilentFault` for one that can not be."""
+    length = _length(data, at)
+    if length < MIN_RECORD:
+        raise SilentFault(f"record of {length} bytes, the least is {MIN_RECORD}")
+    return length
