@@ -17,12 +17,15 @@ from p2pwire_conformance.shaking import Shaker
 from p2pwire_conformance.verdict import Kind
 
 REKEY: Final[int] = constant("REKEY_INTERVAL")
+NO_TYPE: Final[int] = constant("NO_FRAME_TYPE")
 FIRST_LOOK: Final = 1.0
 """seconds on a real clock before a fence is sent after a fault, so that a PING never meets a socket that is closing."""
 AMBIENT: Final = frozenset(
     ["Pad", "Ping", "Credit", "Have", "Lost", "Interest", "Suggest", "Peers", "GetPeers", "Join", "Object"]
 )
 """Frames that a subject may send whenever it likes; they are noted, and not taken for an answer."""
+UNPROMPTED: Final = frozenset(map(close_code, ("NONE", "INTERNAL", "NOT_ALLOWED", "SHUTDOWN", "BUSY")))
+"""Codes with which a subject may end a link for reasons of its own (GN-014)."""
 ANSWERS: Final = frozenset(["Close", "Join", "Refuse", "Leave"])
 """What a fence proves the absence of, beside REJECT 5 and 6."""
 
@@ -137,6 +140,8 @@ class Link(Shaker):
         at = 0
         while at < len(plaintext):
             kind, size = plaintext[at], int.from_bytes(plaintext[at + 1 : at + 3], "big")
+            if kind == NO_TYPE:
+                self.fail("frame-type", Kind.WRONG, "no frame of type 0xff", "one came")
             body = plaintext[at + 3 : at + 3 + size]
             if len(plaintext) < at + 3 + size:
                 self.fail("record", Kind.WRONG, "whole frames in a record", f"frame {kind:#04x} is cut")
@@ -176,7 +181,7 @@ class Link(Shaker):
             if found.name == name and name not in AMBIENT:
                 self.fail(check, Kind.WRONG, wanted, f"{found} came")
             if not self._ambient(found):
-                kind = Kind.REJECTED if found.name == "Close" else Kind.WRONG
+                kind = _kind_of_close(found, Kind.REJECTED) if found.name == "Close" else Kind.WRONG
                 self.fail(check, kind, wanted, f"{_close_text(found)} came")
 
     def _within(self) -> str:
@@ -209,7 +214,8 @@ class Link(Shaker):
             if one.name == "Pong" and one["data"] == data:
                 return found
             if one.name == "Close":
-                self.fail(check, Kind.REJECTED, "the link to go on", f"{_close_text(one)} came")
+                kind = _kind_of_close(one, Kind.REJECTED)
+                self.fail(check, kind, "the link to go on", f"{_close_text(one)} came")
             if self._ambient(one):
                 if one.name == "Join":
                     found.append(one)
@@ -222,8 +228,8 @@ class Link(Shaker):
         if found:
             self.fail(check, Kind.WRONG, "no answer", f"{found[0]} came")
 
-    def expect_close(self, *codes: str, check: str = "close-code", blame: int | None = None) -> Frame:
-        """The subject says CLOSE with one of these codes."""
+    def expect_close(self, *codes: str, check: str = "close-code", blame: int | None = None, never: str = "") -> Frame:
+        """The subject says CLOSE with one of these codes, and no frame that is named `never` before."""
         wanted = f"CLOSE {' or '.join(codes)}"
         fenced = False
         while True:
@@ -241,20 +247,23 @@ class Link(Shaker):
                 break
             if found.name == "Pong" and found["data"] == b"go on?!!":
                 self.fail(check, Kind.NOT_REJECTED, wanted, "the link goes on")
+            if found.name == never:
+                self.fail("acted", Kind.NOT_SILENT, f"no {never} before {wanted}", f"{found} came")
             self._ambient(found)  # what was under way when the fault arrived
         if found["code"] not in {close_code(code) for code in codes}:
-            self.fail(check, Kind.WRONG_CODE, wanted, f"{_close_text(found)} came")
+            self.fail(check, _kind_of_close(found, Kind.WRONG_CODE), wanted, f"{_close_text(found)} came")
         if blame is not None and found["frame_type"] != blame:
             self.fail("close-blame", Kind.WRONG, f"frame_type {blame:#04x}", f"{found['frame_type']:#04x} came")
         return found
 
-    def expect_dropped(self, check: str = "dropped-silently") -> None:
-        """The stream ends, and no CLOSE came before."""
+    def expect_dropped(self, check: str = "dropped-silently", *, never: str = "Close") -> None:
+        """The stream ends, and neither CLOSE nor a frame that is named `never` came before."""
         while True:
             if self._frames:
                 found = self._frames.pop(0)
-                if found.name == "Close":
-                    self.fail(check, Kind.NOT_SILENT, "the stream to end without CLOSE", f"{_close_text(found)} came")
+                if found.name in ("Close", never):
+                    wanted = f"the stream to end without {found.name.upper()}"
+                    self.fail(check, Kind.NOT_SILENT, wanted, f"{_close_text(found)} came")
                 continue
             opened = self._open_record(self.patience)
             if opened is None:
@@ -308,6 +317,10 @@ class Link(Shaker):
 
 def _is_answer(found: Frame) -> bool:
     return found.name in ANSWERS or (found.name == "Reject" and found["code"] in (5, 6))
+
+
+def _kind_of_close(found: Frame, otherwise: Kind) -> Kind:
+    return Kind.UNPROMPTED if found["code"] in UNPROMPTED else otherwise
 
 
 def _close_text(found: Frame) -> str:

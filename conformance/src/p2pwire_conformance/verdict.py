@@ -46,6 +46,8 @@ class Kind(StrEnum):
     """It sent something else than what is due."""
     REJECTED = "rejected"
     """It ended the link where it must go on."""
+    UNPROMPTED = "unprompted"
+    """It ended the link with a code that it may use at any time (GN-014), where something else was due."""
 
 
 class Failed(Exception):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from p2pwire_conformance.case import RESPONDER, add, case
+from p2pwire_conformance.case import INITIATOR, RESPONDER, add, case
+from p2pwire_conformance.content import blob
 from p2pwire_conformance.keys import Identity, verify
 from p2pwire_conformance.link import Link, hello, parameter, ping, unknown
 from p2pwire_conformance.message import Change, Malformed, Tree, decode, frame, long, raw_frame, short
@@ -61,7 +62,7 @@ def hello_and_more(t: Trial) -> None:
     link.expect("Pong")
 
 
-@case("FR-0006", "FR-026", features="record")
+@case("FR-0006", "FR-026 FR-020 GN-005 GN-020 GN-021", features="record")
 def own_record(t: Trial) -> None:
     """Reads the HELLO of a subject that listens. Its own peer record is there, well-formed, signed and current."""
     t.start(listening=["127.0.0.1:7001"], unix_time=UNIX_TIME)
@@ -74,12 +75,96 @@ def own_record(t: Trial) -> None:
         record = decode("PeerRecord", found[2])
     except Malformed as error:
         link.fail("own-record", Kind.WRONG, "a well-formed record", str(error))
+    if record["flags"]:
+        link.fail("reserved-bits", Kind.WRONG, "reserved bits that are 0", f"flags {record['flags']:#04x} came")
     if record["identity"] != link.peer:
         link.fail("own-record", Kind.WRONG, "a record of the link's identity", record["identity"].hex())
     if not verify(link.peer, "peer-record", found[2][:-64], record["signature"]):
         link.fail("record-signature", Kind.WRONG, "a signature that verifies", "it does not")
     if abs(record["sequence"] - UNIX_TIME) > 600:
         link.fail("record-time", Kind.WRONG, f"a seq near {UNIX_TIME}", str(record["sequence"]))
+
+
+@case("FR-0007", "FR-024", roles=INITIATOR, features="share joins")
+def one_handle_before_hello(t: Trial) -> None:
+    """Waits with its HELLO, where the subject shares three objects and joins them unasked. The subject has joined at
+    most one before HELLO, and joins the others after it."""
+    t.start(share=[blob(1000 + number).recipe for number in range(3)])
+    link = t.connect()
+    link.shake()
+    link.expect_hello()
+    early = _joins(link)
+    if early > 1:
+        link.fail("handles-before-hello", Kind.WRONG, "at most 1 JOIN before the other side's HELLO", f"{early} came")
+    link.send(hello())
+    link.fence()
+    if (late := sum(one.name == "Join" for one in link.noticed)) != 3:
+        link.fail("handles-after-hello", Kind.SILENT_DROP, "3 JOINs in all", f"{late} came")
+
+
+def _joins(link: Link) -> int:
+    """How many JOINs come before a while without any frame; time costs it on a real clock."""
+    patience = 0.0 if link.carrier.exact else 0.3
+    while (found := link.next_frame(patience)) is not None:
+        if found.name == "Close":
+            link.fail("goes-on", Kind.REJECTED, "the link to go on", str(found))
+        link.noticed.append(found)
+    return sum(one.name == "Join" for one in link.noticed)
+
+
+@case("FR-0008", "FR-025 TP-028", roles=RESPONDER, features="share limits")
+def limits_from_the_first_frame(t: Trial) -> None:
+    """Sends HELLO and two JOINs in one record, before it can have read HELLO of a subject that takes one topic. The
+    subject closes with LIMIT on the second."""
+    one, other = blob(1000), blob(1001)
+    link = t.handshaken(share=[one.recipe, other.recipe], limits={"max_handles": 1})
+    link.send(hello(), link.join_frame(one), link.join_frame(other))
+    link.expect_hello()
+    link.expect("Join", topic=one.topic)
+    link.expect_close("LIMIT")
+
+
+@case("FR-0210", "GN-001")
+def byte_order(t: Trial) -> None:
+    """Joins unknown topics under the handles 1, 256 and 0x0102, and sends REQUESTs with ids that read otherwise from
+    behind. The subject repeats the same numbers in REFUSE and REJECT."""
+    link = t.open()
+    for handle, id in ((1, 0x01000000), (256, 0x00000001), (0x0102, 0x01020304)):
+        link.send(Tree("Join", handle=handle, topic=b"nobody knows this topic at all.."))
+        link.expect("Refuse", "byte-order", handle=handle)
+        link.send(Tree("Request", id=id, handle=handle))
+        link.expect("Reject", "byte-order", id=id, code=6)
+
+
+@case("FR-0211", "GN-003 GN-007")
+def malformed_and_ignored(t: Trial) -> None:
+    """Sends a PING with a byte too many. The subject closes with PROTOCOL, and has not answered it."""
+    link = t.open()
+    link.send(raw_frame(frame_type("PING"), b"123456789"))
+    link.expect_close("PROTOCOL", never="Pong")
+
+
+@case("FR-0212", "GN-003 GN-007", roles=RESPONDER, features="share")
+def malformed_join(t: Trial) -> None:
+    """Joins a topic that the subject shares, with the right cap and a byte too many. The subject closes with PROTOCOL,
+    and has neither joined nor told anything."""
+    shared = blob(1000)
+    link = t.open(share=[shared.recipe])
+    link.send(raw_frame(frame_type("JOIN"), link.join_frame(shared).encode() + b"\0"))
+    link.expect_close("PROTOCOL", never="Join")
+
+
+@case("FR-0213", "GN-005 GN-006", features="share")
+def reserved_bits(t: Trial) -> None:
+    """Joins a topic with all reserved bits of the flags set. The subject joins too and goes on; its own reserved bits
+    are 0."""
+    shared = blob(1000)
+    link = t.open(share=[shared.recipe])
+    link.send(link.join_frame(shared, flags=0xF8))
+    joined = link.topic_joined(shared)
+    link.expect_open(but="Join")
+    if joined["flags"] & 0xF8:
+        link.fail("reserved-bits", Kind.WRONG, "reserved bits that are 0", f"flags {joined['flags']:#04x} came")
 
 
 # --- unknown types ---
@@ -254,16 +339,26 @@ def _variants(name: str, sample: Tree) -> list[tuple[str, bytes]]:
     return found + [(text, frame(tree)) for text, tree in trees]
 
 
+_MORE: Final[Mapping[str, str]] = {
+    "body": "FR-009",
+    "UTF-8": "GN-010",
+    "control": "GN-012",
+    "escape": "GN-012",
+    "tag": "FR-021",
+}
+"""Words of a fault -> another requirement that it breaks."""
+
 for _name, _sample in SAMPLES.items():
     _layout = _sample.layout
     for _number, (_what, _bytes) in enumerate(_variants(_name, _sample)):
         _id = f"FR-{1000 + 40 * (_layout.frame_type or 0) + _number:04d}"
-        _cited = "GN-007 FR-011 FR-009" if "body" in _what else "GN-007 FR-011"
+        _cited = " ".join(("GN-007", "FR-011", *(id for word, id in _MORE.items() if word in _what)))
+        _cited += " FR-023" if _name == "Hello" and ("agent" in _what or "observed" in _what) else ""
         _title = f"Sends {_name.upper()} with {_what}, which is malformed. The subject closes with PROTOCOL."
         add(_id, _cited, _title, _malformed(_name, _bytes))
 
 
-@case("FR-0200", "TP-062 TP-063 KA-004 TR-066 FC-007")
+@case("FR-0200", "FR-010 TP-062 TP-063 KA-004 TR-066 FC-007")
 def well_formed_frames(t: Trial) -> None:
     """Sends a well-formed frame of each type that may come at any time, on a handle that has ended where it names one.
     The subject ignores them, but for REQUEST, which it rejects with NOT_JOINED."""
@@ -401,7 +496,7 @@ def own_number_of_the_extension(t: Trial) -> None:
     link.expect_close("UNKNOWN_FRAME")
 
 
-@case("EX-0034", "EX-020 FR-041", roles=RESPONDER)
+@case("EX-0034", "EX-020 FR-040 FR-041", roles=RESPONDER)
 def grease_everywhere(t: Trial) -> None:
     """Sends GREASE frames and PAD between PINGs. The subject answers all PINGs, in order, and nothing else."""
     link = t.open()
