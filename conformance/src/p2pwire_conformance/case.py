@@ -31,13 +31,18 @@ GROUPS: Final[Mapping[str, str]] = {
     "EX": "extensions and GREASE",
     "KA": "keepalive and control budget",
     "CL": "closing",
+    "UR": "URIs",
+    "OB": "objects, manifests and units",
     "TP": "topics",
     "TR": "transfer",
     "FC": "credit and back-pressure",
     "PX": "peer exchange",
+    "FS": "writing what was received",
     "ID": "identities",
     "TM": "timers",
     "PV": "privacy",
+    "RB": "robustness",
+    "PF": "performance, for information",
     "ST": "the table of states, cell by cell",
 }
 """The groups in the order in which they run."""

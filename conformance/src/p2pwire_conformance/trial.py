@@ -157,7 +157,7 @@ class Trial:
 
     def answer_dial(self, dial: dict[str, Any], label: str, identity: Identity | None = None) -> Link:
         """The suite is at this address: the link, and nothing sent yet."""
-        answer = self.do("dialled", dial=dial["dial"], ok=True)
+        answer = self.running.do("dialled", dial=dial["dial"], ok=True)
         link = self._link(self.running.further(answer), label, identity, initiator=False)
         self.flush()
         return link

@@ -196,10 +196,15 @@ class Exchange:
             self._stale[link] = None
 
     def ask(self, link: ExchangeLink, topic: bytes, count: int) -> None:
-        """GET_PEERS came: `count` records at most, as soon as the buckets and the swarm have some [PX-055, PX-056]."""
+        """GET_PEERS came: `count` records at most, as soon as the buckets allow it, if there are any now [PX-055].
+
+        An earlier question that waits is forgotten [PX-056]. Where there is nobody to tell of, nothing waits: what
+        comes later would be unasked [PX-043].
+        """
         share = link.shares.get(topic)
         if share is not None:
-            share.asked = count
+            added, _ = self._news(link, topic, share)
+            share.asked = count if added else 0
             self._stale[link] = None
 
     def set_own_record(self, record: bytes) -> None:

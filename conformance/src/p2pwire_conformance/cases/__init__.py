@@ -8,8 +8,10 @@ from p2pwire_conformance.cases import fetching as fetching
 from p2pwire_conformance.cases import fr as fr
 from p2pwire_conformance.cases import hs as hs
 from p2pwire_conformance.cases import ka as ka
+from p2pwire_conformance.cases import px as px
 from p2pwire_conformance.cases import sa as sa
 from p2pwire_conformance.cases import st as st
+from p2pwire_conformance.cases import telling as telling
 from p2pwire_conformance.cases import tm as tm
 from p2pwire_conformance.cases import tp as tp
 from p2pwire_conformance.cases import tr as tr

@@ -361,7 +361,7 @@ def peers_each_minute(t: Trial) -> None:
     link.expect_open()
 
 
-@case("PX-0022", "PX-055 PX-040 PX-009 PX-041 FR-028", roles=RESPONDER, nets=LISTEN, features="share record")
+@case("PX-0022", "PX-055@2 PX-040 PX-009 PX-041 FR-028", roles=RESPONDER, nets=LISTEN, features="share record")
 def asked_for_peers(t: Trial) -> None:
     """Two peers with records of their own in HELLO open a topic with the subject, and the second asks for one peer. The
     subject answers with the first one's record, byte for byte, and not with the second's own."""
