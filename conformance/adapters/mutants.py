@@ -1,7 +1,7 @@
 """The reference with one fault, which the variable P2PWIRE_MUTANT names: for proving that the suite finds it.
 
 Each fault is a small change of the reference's own parts at run time, in `faults_link.py` or `faults_swarm.py` and
-nowhere else.
+nowhere else. The oddities of `benign.py`, which are no faults, go by the same variable.
 """
 
 from __future__ import annotations
@@ -12,14 +12,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import benign
 import faults_link  # noqa: F401  (enters its faults)
 import faults_swarm  # noqa: F401
+import forks
 import reference
 from faults import MUTANTS
 
-if __name__ == "__main__":
-    name = os.environ.get("P2PWIRE_MUTANT", "")
-    if name not in MUTANTS:
-        sys.exit(f"P2PWIRE_MUTANT is {name!r}, must be one of: {', '.join(sorted(MUTANTS))}")
-    MUTANTS[name]()
+
+def run(name: str) -> None:
+    """Be the reference with this fault, or this oddity."""
+    known = {**MUTANTS, **benign.VARIANTS}
+    if name not in known:
+        sys.exit(f"P2PWIRE_MUTANT is {name!r}, must be one of: {', '.join(sorted(known))}")
+    known[name]()
     reference.Control().serve()
+
+
+if __name__ == "__main__":
+    asked = os.environ.get("P2PWIRE_MUTANT", "")
+    if asked == forks.ASKED_FOR:
+        forks.serve(run)
+    else:
+        run(asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -291,14 +292,52 @@ def smoke(adapter: Sequence[str]) -> None:
 
 @cli.command()
 @click.option(
-    "--mutants", multiple=True, type=click.Path(exists=True, path_type=Path), required=True, help="Lists of mutants."
+    "--mutants",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    default=lambda: _listed("adapters/mutants*.toml"),
+    help="Lists of mutants.",
 )
-@click.option("--only", multiple=True, metavar="NAME", help="Only these mutants.")
-@click.argument("adapter", nargs=-1, required=True)
-def selfcheck(mutants: Sequence[Path], only: Sequence[str], adapter: Sequence[str]) -> None:
-    """Prove the suite: every mutant of the ADAPTER's subject has to be killed by the cases that its list names, and the
-    other groups have to stay green."""
-    raise SystemExit(proving.check(mutants, only, list(adapter), click.echo))
+@click.option(
+    "--benign",
+    type=click.Path(exists=True, path_type=Path),
+    default=lambda: next(iter(_listed("adapters/benign.toml")), None),
+    help="The list of benign variants.",
+)
+@click.option("--only", multiple=True, metavar="NAME", help="Only mutants, benign or nothing, or what has this name.")
+@click.option("--results", type=click.Path(path_type=Path), help="Write all of it as JSON here.")
+@click.option(
+    "--jobs",
+    default=os.cpu_count() or 1,
+    show_default="one a core",
+    type=click.IntRange(1, 64),
+    help="Tries at a time.",
+)
+@click.argument("adapter", nargs=-1)
+def selfcheck(
+    mutants: Sequence[Path],
+    benign: Path | None,
+    only: Sequence[str],
+    results: Path | None,
+    jobs: int,
+    adapter: Sequence[str],
+) -> None:
+    """Prove the suite: each mutant of the ADAPTER's subject has to be killed by the cases that its list names while the
+    other groups stay green, each benign variant has to pass, and what does nothing right may pass nothing. Exit code 1
+    if the suite is not as it has to be."""
+    if not adapter:
+        adapter = [sys.executable, *map(str, _listed("adapters/mutants.py"))]
+    nothing = [sys.executable, *map(str, _listed("adapters/nothing.py"))]
+    if len(adapter) < 2 and not _listed("adapters/mutants.py"):
+        raise click.UsageError("give the adapter of the mutants after `--`")
+    try:
+        given = proving.Given(mutants, benign, adapter, nothing if len(nothing) > 1 else (), only, jobs)
+        code, found = proving.check(given, click.echo)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if results is not None:
+        results.write_text(_json(found), encoding="utf-8")
+    raise SystemExit(code)
 
 
 _HERE: Final = Path(__file__).parents[2]
