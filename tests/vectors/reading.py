@@ -71,7 +71,7 @@ def problems(found: list[Json], known: Mapping[str, Json], judge: Judge) -> Iter
         if verdict.accepted != (vector["result"] == "accept"):
             yield f"{vector['id']}: {'accepted' if verdict.accepted else 'rejected'}"
             continue
-        if verdict.accepted and verdict.output != vector["output"]:
+        if "output" in vector and verdict.output != vector["output"]:
             yield f"{vector['id']}: it comes to {verdict.output!r:.300}, not {vector['output']!r:.300}"
         if not verdict.accepted:
             yield from _damage_problems(vector, verdict, known, judge)

@@ -8,10 +8,13 @@ import pytest
 
 from . import reading
 from .codecs import judge_message
+from .streaming import judge_records, judge_stream
 
 JUDGES: dict[str, reading.Judge] = {
     "codec": judge_message,
     "reject": judge_message,
+    "stream": judge_stream,
+    "records": judge_records,
 }
 KNOWN = reading.everything()
 

@@ -10,7 +10,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-DATA: Final = ("protocol.json", "requirements.json", "threats.json", "pctl.schema.json", "results.schema.json")
+DATA: Final = (
+    "protocol.json",
+    "requirements.json",
+    "threats.json",
+    "pctl.schema.json",
+    "results.schema.json",
+    "vectors.schema.json",
+)
 """Files that lie beside the package in a wheel, and above it in the source tree."""
 
 

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from p2pwire_conformance import contract
-from p2pwire_conformance.protocol import requirements
+from p2pwire_conformance.protocol import read_data, requirements
 
 Json = Any
-
-SCHEMA: Final = "vectors.schema.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def read(file: Traversable) -> Json:
 
 def schema() -> Json:
     """The JSON Schema of all files."""
-    return json.loads((directory() / SCHEMA).read_text(encoding="utf-8"))
+    return read_data("vectors.schema.json")
 
 
 def undo(vector: Json) -> Json:
@@ -142,6 +140,8 @@ class Collection:
         elif verdict.accepted and verdict.output != vector["output"]:
             yield f"{vector['id']}: it comes to {verdict.output!r:.300}, not to {vector['output']!r:.300}"
         elif not verdict.accepted:
+            if "output" in vector and verdict.output != vector["output"]:
+                yield f"{vector['id']}: before it {verdict.output!r:.300}, not {vector['output']!r:.300}"
             yield from self._damage_problems(vector, verdict, judge)
 
     def _damage_problems(self, vector: Json, verdict: Verdict, judge: Judge) -> Iterator[str]:

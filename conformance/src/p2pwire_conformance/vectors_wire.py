@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from p2pwire_conformance.message import Malformed, Tree, decode
+from p2pwire_conformance.noise import Cipher, Undecryptable
+from p2pwire_conformance.protocol import constant
 from p2pwire_conformance.vectors import Json, Verdict
 
 
@@ -35,3 +39,141 @@ def judge_message(given: Json) -> Verdict:
     if tree.encode() != data:
         raise ValueError("it is written in another way than it is read")
     return Verdict(True, {"value": value_of(tree)})
+
+
+# --- records ---
+
+
+def judge_records(given: Json) -> Verdict:
+    """Family records: each is opened, and made again from what was in it."""
+    opening, sealing = (Cipher(given["suite"], bytes.fromhex(given["key"])) for _ in range(2))
+    opening.n = sealing.n = given["n"]
+    plaintexts: list[str] = []
+    for text in given["records"]:
+        raw = bytes.fromhex(text)
+        if int.from_bytes(raw[:2], "big") != len(raw) - 2:
+            raise ValueError("the length of a record is not its own")
+        try:
+            plaintext = _open(opening, raw[2:])
+        except Undecryptable as error:
+            return Verdict(False, {"plaintexts": plaintexts}, "silent", str(error))
+        if sealing.encrypt(b"", plaintext) != raw[2:]:
+            raise ValueError("it is written in another way than it is read")
+        _rekey_if_due(sealing)
+        plaintexts.append(plaintext.hex())
+    assert opening.key is not None
+    return Verdict(True, {"plaintexts": plaintexts, "key": opening.key.hex(), "n": opening.n})
+
+
+def _open(cipher: Cipher, sealed: bytes) -> bytes:
+    if len(sealed) < constant("MIN_RECORD"):
+        raise Undecryptable(f"a record of {len(sealed)} bytes")
+    plaintext = cipher.decrypt(b"", sealed)
+    _rekey_if_due(cipher)
+    return plaintext
+
+
+def _rekey_if_due(cipher: Cipher) -> None:
+    if cipher.n % constant("REKEY_INTERVAL") == 0:
+        cipher.rekey()
+
+
+# --- streams ---
+
+
+class _Fault(Exception):
+    """A stream that has to end here."""
+
+    def __init__(self, outcome: str, frame_type: int | None = None) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+        self.frame_type = frame_type
+
+
+class _Stream:
+    """Reads what comes, as far as it is complete."""
+
+    def __init__(self, given: Json) -> None:
+        self.buffer = b""
+        self.cipher: Cipher | None = None
+        self.output: dict[str, Json] = {"preamble": "", "messages": []}
+        if given["stage"] == "records":
+            self.cipher = Cipher(given["suite"], bytes.fromhex(given["key"]))
+            self.cipher.n = given["n"]
+            self.output = {"frames": []}
+
+    def add(self, data: bytes) -> None:
+        """Raises `_Fault`."""
+        self.buffer += data
+        while self._record() if self.cipher is not None else self._handshake():
+            pass
+
+    def _handshake(self) -> bool:
+        if self.output["preamble"]:
+            message = self._prefixed(2, 1, constant("MAX_HANDSHAKE_MESSAGE"))
+            if message is not None:
+                self.output["messages"].append(message[2:].hex())
+            return message is not None
+        magic = bytes.fromhex(constant("MAGIC"))
+        if self.buffer[:8] != magic[: len(self.buffer)]:
+            raise _Fault("silent")
+        preamble = self._prefixed(11, constant("MIN_PREAMBLE_BODY"), constant("MAX_PREAMBLE_BODY"))
+        if preamble is not None:
+            self.output["preamble"] = preamble.hex()
+        return preamble is not None
+
+    def _prefixed(self, head: int, least: int, most: int) -> bytes | None:
+        """What a length at the end of a head announces, with the head."""
+        if len(self.buffer) < head:
+            return None
+        size = int.from_bytes(self.buffer[head - 2 : head], "big")
+        if not least <= size <= most:
+            raise _Fault("silent")
+        if len(self.buffer) < head + size:
+            return None
+        found, self.buffer = self.buffer[: head + size], self.buffer[head + size :]
+        return found
+
+    def _record(self) -> bool:
+        assert self.cipher is not None
+        record = self._prefixed(2, constant("MIN_RECORD"), constant("MAX_RECORD"))
+        if record is None:
+            return False
+        try:
+            plaintext = _open(self.cipher, record[2:])
+        except Undecryptable:
+            raise _Fault("silent") from None
+        while plaintext:
+            if len(plaintext) < 3:
+                raise _Fault("CLOSE PROTOCOL", 0xFF)
+            end = 3 + int.from_bytes(plaintext[1:3], "big")
+            if end > len(plaintext):
+                raise _Fault("CLOSE PROTOCOL", plaintext[0])
+            self.output["frames"].append({"type": plaintext[0], "body": plaintext[3:end].hex()})
+            plaintext = plaintext[end:]
+        return True
+
+
+def _read_stream(given: Json, pieces: list[bytes]) -> tuple[Verdict, int]:
+    """The verdict, and how many bytes it took."""
+    stream, came = _Stream(given), 0
+    for piece in pieces:
+        came += len(piece)
+        try:
+            stream.add(piece)
+        except _Fault as fault:
+            blamed = {} if fault.frame_type is None else {"frame_type": fault.frame_type}
+            return Verdict(False, {**stream.output, **blamed}, fault.outcome), came
+    return Verdict(True, {**stream.output, "left": len(stream.buffer)}), came
+
+
+def judge_stream(given: Json) -> Verdict:
+    """Family stream: byte by byte, and in the pieces that the cuts make."""
+    data = bytes.fromhex(given["bytes"])
+    verdict, after = _read_stream(given, [data[at : at + 1] for at in range(len(data))])
+    for cuts in given["cuts"]:
+        if _read_stream(given, [data[a:b] for a, b in pairwise([0, *cuts, len(data)])])[0] != verdict:
+            raise ValueError(f"it comes to something else with cuts at {cuts}")
+    if verdict.accepted:
+        return verdict
+    return Verdict(False, {**(verdict.output or {}), "after": after}, verdict.outcome)

@@ -11,8 +11,10 @@ from p2pwire.generate.vectors import ledger
 from p2pwire.generate.vectors.book import Book
 from p2pwire.generate.vectors.citing import Citations
 from p2pwire.generate.vectors.codec import codec
+from p2pwire.generate.vectors.records import records
+from p2pwire.generate.vectors.streams import stream
 
-FAMILIES: Final[tuple[Callable[[Citations], Iterator[Book]], ...]] = (codec,)
+FAMILIES: Final[tuple[Callable[[Citations], Iterator[Book]], ...]] = (codec, stream, records)
 """What makes them."""
 
 DIRECTORY: Final = Path("conformance", "vectors")
