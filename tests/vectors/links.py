@@ -15,6 +15,8 @@ from p2pwire.crypto.noise import CipherState, NoiseHandshake
 from p2pwire.wire.messages import Close, Hello
 from p2pwire.wire.registry import CloseCode, PreambleKind, Suite
 
+from .reading import Json, Verdict
+
 HELLO = Hello(256, 64, 150, ()).encode_frame()
 MAGIC = bytes.fromhex("89503250570d0a1a")
 
@@ -117,3 +119,26 @@ def silent_responder(body: bytes) -> str | None:
     connection.receive_data(MAGIC + b"\x01" + len(body).to_bytes(2, "big") + body, 0.0)
     assert any(isinstance(event, Closed) for event in events(connection))
     return "answer" if output(connection) else "silent"
+
+
+def judge_close(given: Json) -> Verdict:
+    """Family close."""
+    remote = established(hello=False)
+    seen: list[Event] = []
+    answers: list[tuple[int, bytes]] = []
+    for text in given["records"]:
+        seen += remote.send(bytes.fromhex(text))
+        answers += remote.answers()
+    replies = [(bytes((kind,)) + len(body).to_bytes(2, "big") + body).hex() for kind, body in answers]
+    closed = [event for event in seen if isinstance(event, Closed)]
+    if not closed:
+        return Verdict(True, {"link": "open", "answers": replies})
+    (end,) = closed
+    if end.by_peer:
+        assert remote.connection.finished
+        told = {"code": end.number, "meaning": end.code.name, "detail": end.reason}
+        # What was still to be sent is dropped with CLOSE [CL-031]; it was looked at before.
+        return Verdict(True, {"link": "closed", **told, "answers": replies})
+    last = Close.decode(answers[-1][1])
+    output = {"answers": replies[:-1], "frame_type": last.frame_type}
+    return Verdict(False, output, f"CLOSE {CloseCode(last.code).name}")

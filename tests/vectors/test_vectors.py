@@ -8,6 +8,7 @@ import pytest
 
 from . import reading
 from .codecs import judge_message
+from .links import judge_close
 from .streaming import judge_records, judge_stream
 
 JUDGES: dict[str, reading.Judge] = {
@@ -15,6 +16,7 @@ JUDGES: dict[str, reading.Judge] = {
     "reject": judge_message,
     "stream": judge_stream,
     "records": judge_records,
+    "close": judge_close,
 }
 KNOWN = reading.everything()
 

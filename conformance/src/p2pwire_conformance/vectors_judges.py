@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from p2pwire_conformance.vectors import Judge
-from p2pwire_conformance.vectors_wire import judge_message, judge_records, judge_stream
+from p2pwire_conformance.vectors_wire import judge_close, judge_message, judge_records, judge_stream
 
 JUDGES: Final[Mapping[str, Judge]] = {
     "codec": judge_message,
     "reject": judge_message,
     "stream": judge_stream,
     "records": judge_records,
+    "close": judge_close,
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from p2pwire_conformance.message import Malformed, Tree, decode
+from p2pwire_conformance.message import Malformed, Tree, decode, frame
 from p2pwire_conformance.noise import Cipher, Undecryptable
-from p2pwire_conformance.protocol import constant
+from p2pwire_conformance.protocol import constant, protocol
 from p2pwire_conformance.vectors import Json, Verdict
 
 
@@ -177,3 +177,85 @@ def judge_stream(given: Json) -> Verdict:
     if verdict.accepted:
         return verdict
     return Verdict(False, {**(verdict.output or {}), "after": after}, verdict.outcome)
+
+
+# --- what a link makes of frames ---
+
+
+class _Link:
+    """One side that has joined nothing, from the end of the handshake on; after the table of states and SPEC.md."""
+
+    def __init__(self) -> None:
+        self.state = "WAIT_HELLO"
+        self.answers: list[str] = []
+        self.credit: int = constant("INITIAL_CREDIT")
+        self.ended: set[int] = set()
+        self.closed: dict[str, Json] | None = None
+
+    def record(self, plaintext: bytes) -> None:
+        """Raises `_Fault`."""
+        while plaintext and self.closed is None:
+            if len(plaintext) < 3:
+                raise _Fault("CLOSE PROTOCOL", 0xFF)
+            kind, end = plaintext[0], 3 + int.from_bytes(plaintext[1:3], "big")
+            if end > len(plaintext):
+                raise _Fault("CLOSE PROTOCOL", kind)
+            self._frame(kind, plaintext[3:end])
+            plaintext = plaintext[end:]
+
+    def _frame(self, kind: int, body: bytes) -> None:
+        layout = protocol().by_type.get(kind)
+        unknown = "UNKNOWN_IGNORABLE" if kind % 2 else "UNKNOWN_CRITICAL"
+        cell = protocol().states["link"]["arrivals"][self.state][protocol().frame_name(kind) if layout else unknown]
+        if cell.startswith("CLOSE "):
+            raise _Fault(cell, kind)
+        if layout is None:
+            return
+        try:
+            tree = decode(layout.name, body)
+        except Malformed:
+            raise _Fault("CLOSE PROTOCOL", kind) from None
+        if layout.name == "Close":
+            names = protocol().enumerations["CloseCode"]
+            code = tree["code"]
+            meaning = next((name for name, number in names.items() if number == code), "INTERNAL")
+            self.closed = {"code": code, "meaning": meaning, "detail": tree["detail"].decode("utf-8")}
+        self._act(layout.name, kind, tree)
+        self.state = cell
+
+    def _act(self, name: str, kind: int, tree: Tree) -> None:
+        match name:
+            case "Ping":
+                self._answer(Tree("Pong", data=tree["data"]))
+            case "Join":
+                self.ended.add(tree["handle"])
+                self._answer(Tree("Refuse", handle=tree["handle"], code=0))
+            case "Credit":
+                if tree["blocks"] < self.credit:
+                    raise _Fault("CLOSE PROTOCOL", kind)
+                self.credit = tree["blocks"]
+            case "Data" | "Reject":
+                raise _Fault("CLOSE UNSOLICITED", kind)
+            case "Object" | "Have" | "Lost" | "Interest" | "Suggest" | "Request" | "Peers" | "GetPeers":
+                if tree["handle"] not in self.ended:
+                    raise _Fault("CLOSE PROTOCOL", kind)
+                if name == "Request":
+                    not_joined = protocol().number("RejectCode", "NOT_JOINED")
+                    self._answer(Tree("Reject", id=tree["id"], code=not_joined, retry=0))
+
+    def _answer(self, tree: Tree) -> None:
+        self.answers.append(frame(tree).hex())
+
+
+def judge_close(given: Json) -> Verdict:
+    """Family close."""
+    link = _Link()
+    for text in given["records"]:
+        try:
+            link.record(bytes.fromhex(text))
+        except _Fault as fault:
+            output = {"answers": link.answers, "frame_type": fault.frame_type}
+            return Verdict(False, output, fault.outcome)
+        if link.closed is not None:
+            return Verdict(True, {"link": "closed", **link.closed, "answers": link.answers})
+    return Verdict(True, {"link": "open", "answers": link.answers})

@@ -10,11 +10,12 @@ from typing import Final
 from p2pwire.generate.vectors import ledger
 from p2pwire.generate.vectors.book import Book
 from p2pwire.generate.vectors.citing import Citations
+from p2pwire.generate.vectors.closing import close
 from p2pwire.generate.vectors.codec import codec
 from p2pwire.generate.vectors.records import records
 from p2pwire.generate.vectors.streams import stream
 
-FAMILIES: Final[tuple[Callable[[Citations], Iterator[Book]], ...]] = (codec, stream, records)
+FAMILIES: Final[tuple[Callable[[Citations], Iterator[Book]], ...]] = (codec, stream, records, close)
 """What makes them."""
 
 DIRECTORY: Final = Path("conformance", "vectors")
