@@ -106,7 +106,7 @@ def test_the_registry_is_read_whole() -> None:
 
 def test_a_constant_without_a_text_is_refused() -> None:
     with pytest.raises(ValueError, match="MAX_PATH has no text"):
-        Registry("MAX_PATH: Final = 1024\n")
+        Registry(registry, "MAX_PATH: Final = 1024\n")
 
 
 def test_cells_with_bars_are_escaped() -> None:

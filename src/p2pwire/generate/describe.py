@@ -120,6 +120,11 @@ def describe_message(data: bytes, title: str) -> Iterator[Row]:
     yield from _whole(_Reader(data), _BY_TITLE[title])
 
 
+def describe_form(data: bytes, message: MessageForm) -> Iterator[Row]:
+    """The rows of bytes that are to be a message of any schema, and nothing else."""
+    yield from _whole(_Reader(data), message)
+
+
 # --- Messages in their frames --------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import ast
 import re
 from enum import IntEnum, IntFlag
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import attrs
@@ -43,9 +44,11 @@ class Enumeration:
 
 
 class Registry:
-    """What `wire/registry.py` says."""
+    """What a module of constants and enumerations says, as `wire/registry.py` is one."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, module: ModuleType, source: str | None = None) -> None:
+        """`source`: what is read instead of the module's own file. Raises ValueError for a name without a text."""
+        source = Path(str(module.__file__)).read_text(encoding="utf-8") if source is None else source
         self.constants: dict[str, Constant] = {}
         self.enumerations: dict[str, Enumeration] = {}
         sections = [
@@ -58,9 +61,9 @@ class Registry:
             section = next((title for number, title in reversed(sections) if number < node.lineno), "")
             match node:
                 case ast.AnnAssign(target=ast.Name(id=name)):
-                    self.constants[name] = Constant(name, _value(getattr(registry, name)), _text(name, text), section)
+                    self.constants[name] = Constant(name, _value(getattr(module, name)), _text(name, text), section)
                 case ast.ClassDef(name=name):
-                    self.enumerations[name] = _enumeration(node)
+                    self.enumerations[name] = _enumeration(node, getattr(module, name))
 
 
 def _with_texts(body: list[ast.stmt]) -> list[tuple[ast.stmt, str]]:
@@ -88,8 +91,7 @@ def _value(value: object) -> Scalar | tuple[Scalar, ...]:
     raise TypeError(f"{value!r} is no value for a registry")
 
 
-def _enumeration(node: ast.ClassDef) -> Enumeration:
-    kind: type[IntEnum] | type[IntFlag] = getattr(registry, node.name)
+def _enumeration(node: ast.ClassDef, kind: type[IntEnum] | type[IntFlag]) -> Enumeration:
     members = [
         Member(target.id, int(kind[target.id]), _text(f"{node.name}.{target.id}", text))
         for statement, text in _with_texts(node.body)
@@ -100,4 +102,4 @@ def _enumeration(node: ast.ClassDef) -> Enumeration:
     return Enumeration(node.name, " ".join((ast.get_docstring(node) or "").split()), tuple(members))
 
 
-REGISTRY: Final = Registry(Path(registry.__file__).read_text(encoding="utf-8"))
+REGISTRY: Final = Registry(registry)

@@ -12,6 +12,11 @@ def constant_name(title: str) -> str:
     return "".join(f"_{c}" if c.isupper() and i else c for i, c in enumerate(title)).upper()
 
 
+def filter_name(message: MessageForm, row: str) -> str:
+    """What a dissector calls a field, or the length or count before one: p2pwire.peer_record.sequence."""
+    return f"p2pwire.{constant_name(message.title).lower()}.{row}"
+
+
 def prefix_name(field: Field) -> str:
     """The name of the length or count before a field."""
     return f"{field.name}_{'count' if isinstance(field.form, Sequence) else 'length'}"
