@@ -103,6 +103,9 @@ class PeerFacade:
     def forget(self, uri: Any) -> None:
         self._peer.forget(uri)
 
+    def send_extension(self, link: int, name: str, index: int, body: bytes) -> None:
+        self._peer.send_extension(link, name, index, body)
+
     def peers(self) -> Any:
         return self._peer.peers()
 

@@ -18,6 +18,8 @@ import pytest
 
 from p2pwire.adapters.anyio import Peer
 from p2pwire.adapters.transfer import FetchCancelledError, PeerClosedError
+from p2pwire.connection.commands import LocalProtocolError
+from p2pwire.connection.config import Extension
 from p2pwire.content.merkle import BLOCK
 from p2pwire.content.uri import Uri
 from p2pwire.node import events as happened
@@ -372,6 +374,40 @@ async def test_peers_can_be_named_later(new_peer: Any) -> None:
             fetch = alice.fetch(theirs, MemoryStorage())
             bob.add_peers(theirs, bound)
             assert (await fetch).bytes == 5
+
+
+async def test_frames_of_an_extension_go_both_ways(new_peer: Any) -> None:
+    """Each side numbers for itself; whoever has no such extension is sent nothing."""
+    content = share_bytes(b"hello", "greeting")
+
+    def config(base: int) -> NodeConfig:
+        return NodeConfig(extensions=(Extension("chat/1", base, 2),))
+
+    with anyio.fail_after(GUARD):
+        async with new_peer(config=config(0x80)) as alice, new_peer(config=config(0x90)) as bob:
+            said, heard = alice.events(), bob.events()
+            uri = await alice.share(content)
+            bob.fetch(uri, MemoryStorage(), await alice.listen("127.0.0.1"))
+            async for event in said:
+                if isinstance(event, happened.PeerConnected):
+                    assert event.extensions == {"chat/1"}
+                    alice.send_extension(event.link, "chat/1", 1, b"what is new?")
+                if isinstance(event, happened.ExtensionReceived):
+                    assert (event.identity, event.index, event.body) == (bob.identity.public, 0, b"nothing")
+                    break
+                async for answer in heard:
+                    if isinstance(answer, happened.ExtensionReceived):
+                        assert (answer.identity, answer.index, answer.body) == (
+                            alice.identity.public,
+                            1,
+                            b"what is new?",
+                        )
+                        bob.send_extension(answer.link, "chat/1", 0, b"nothing")
+                        break
+            with pytest.raises(LocalProtocolError, match="no frame 2"):
+                alice.send_extension(event.link, "chat/1", 2, b"")
+            with pytest.raises(KeyError):
+                alice.send_extension(event.link + 100, "chat/1", 0, b"")
 
 
 async def test_one_port_serves_both_families(new_peer: Any, tmp_path: Path) -> None:

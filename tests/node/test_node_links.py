@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from p2pwire.connection.config import Limits, Role, Timeouts
+from p2pwire.connection.commands import LocalProtocolError
+from p2pwire.connection.config import Extension, Limits, Role, Timeouts
 from p2pwire.crypto.record import sign_record
 from p2pwire.node import actions as act
 from p2pwire.node.address import Endpoint, Scope
 from p2pwire.node.admission import CLOSING_INBOUND
-from p2pwire.node.events import LinkFailed, PeerConnected, PeerDisconnected
+from p2pwire.node.events import ExtensionReceived, LinkFailed, PeerConnected, PeerDisconnected
 from p2pwire.node.node import NodeConfig
 from p2pwire.testing.network import Host, Network
 from p2pwire.wire import messages as msg
 from p2pwire.wire.registry import (
+    CONTROL_BURST,
     DRAIN_TIMEOUT,
     HALF_OPEN_PER_GROUP,
     HANDSHAKE_TIMEOUT,
+    MAX_FRAME_BODY,
     REJOIN_DELAY,
     CloseCode,
     RefusalReason,
@@ -34,6 +37,37 @@ def accept(host: Host, text: str, port: int = 5000) -> int | None:
     link = host.node.accepted(endpoint(text, port), host.network.now)
     host.pump()
     return link
+
+
+# --- extensions ---
+
+
+def test_an_application_can_not_flood_the_other_side_with_frames_of_its_extension() -> None:
+    network = Network("extensions")
+    config = NodeConfig(extensions=(Extension("chat/1", 0x80, 1),))
+    alice, bob = hosts(network, "alice", "bob", config=config)
+    content = blob()
+    bob.share(content)
+    alice.fetch(content, bob)
+    network.run(5)
+    (link,) = (info.link for info in alice.node.peers())
+    sent = 0
+
+    def talk(body: bytes, pause: float) -> None:
+        nonlocal sent
+        while True:
+            alice.node.send_extension(link, "chat/1", 0, body, network.now)
+            alice.pump()
+            network.run(pause)
+            sent += 1
+
+    for body, pause in ((b"x", 0.001), (bytes(MAX_FRAME_BODY), 0.1)):
+        with pytest.raises(LocalProtocolError, match="flood"):
+            talk(body, pause)
+        network.run(60)
+    assert [event.index for event in of(bob, ExtensionReceived)] == [0] * sent
+    assert sent > CONTROL_BURST / 4
+    assert [info.link for info in alice.node.peers()] == [link]
 
 
 # --- inbound ---

@@ -138,6 +138,11 @@ class Engine:
         self.node.add_peers(topic_of(oid), endpoints, self.now())
         self.pump()
 
+    def send_extension(self, link: int, name: str, index: int, body: bytes) -> None:
+        """A frame of the application's own. Raises KeyError, LocalProtocolError."""
+        self.node.send_extension(link, name, index, body, self.now())
+        self.pump()
+
     def cannot_resolve(self, host: str, reason: str) -> None:
         """A name that the user gave has no address."""
         self._tell(LinkFailed(None, f"{host}: {reason}"))

@@ -23,6 +23,8 @@ class PeerConnected:
     learned_from: bytes | None
     """The identity of the peer that named this address; None if the user did, or the peer came by itself."""
     agent: str
+    extensions: frozenset[str] = frozenset()
+    """The names of extensions that both sides listed."""
 
 
 @attrs.frozen
@@ -35,6 +37,17 @@ class PeerDisconnected:
     reason: str
     by_peer: bool
     truncated: bool
+
+
+@attrs.frozen
+class ExtensionReceived:
+    """A frame of an extension that both sides listed; `index` counts from the extension's first frame."""
+
+    link: int
+    identity: bytes
+    name: str
+    index: int
+    body: bytes
 
 
 @attrs.frozen
@@ -123,6 +136,7 @@ class ShareFailed:
 NodeEvent: TypeAlias = (
     PeerConnected
     | PeerDisconnected
+    | ExtensionReceived
     | LinkFailed
     | PeerLearned
     | PeerBanned

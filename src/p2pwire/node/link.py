@@ -18,7 +18,7 @@ from p2pwire.node.flights import PickedRequest
 from p2pwire.node.picker import Picker
 from p2pwire.node.serving import Chunk, Serving
 from p2pwire.node.swarm import Swarm
-from p2pwire.wire.registry import CONTROL_BURST, CONTROL_RATE, Suite
+from p2pwire.wire.registry import CONTROL_BURST, CONTROL_BYTES_BURST, CONTROL_BYTES_RATE, CONTROL_RATE, Suite
 
 
 @attrs.frozen(eq=False)
@@ -63,6 +63,11 @@ def control_allowance(now: float) -> TokenBucket:
     return TokenBucket(CONTROL_RATE / 2, CONTROL_BURST / 2, now)
 
 
+def extension_allowance(now: float) -> TokenBucket:
+    """Half of what the other side grants in bytes of control frames, of which extensions alone need many [KA-023]."""
+    return TokenBucket(CONTROL_BYTES_RATE / 2, CONTROL_BYTES_BURST / 2, now)
+
+
 @attrs.define(eq=False)
 class Link:
     """One link of a node. Ordinals tell what came first: a later event of the node has a higher one."""
@@ -74,6 +79,8 @@ class Link:
     """None for a stream of the caller's own without an IP address."""
     control: TokenBucket
     """Counted control frames that may be sent."""
+    extensions: TokenBucket
+    """Bytes of extensions' frames that may be sent."""
 
     # How it came about.
     attempt: Attempt | None = None

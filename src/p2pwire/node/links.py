@@ -10,7 +10,7 @@ from math import inf
 from typing import Any, ClassVar
 
 from p2pwire.connection import events as ev
-from p2pwire.connection.commands import CloseLink
+from p2pwire.connection.commands import CloseLink, LocalProtocolError, SendExtension
 from p2pwire.connection.config import Config, Role
 from p2pwire.connection.connection import Connection
 from p2pwire.connection.state import LinkState
@@ -24,14 +24,14 @@ from p2pwire.node.asking import INTEREST_COST, Asking
 from p2pwire.node.config import NodeConfig
 from p2pwire.node.core import Core
 from p2pwire.node.downloads import Downloads
-from p2pwire.node.events import PeerConnected, PeerDisconnected
+from p2pwire.node.events import ExtensionReceived, PeerConnected, PeerDisconnected
 from p2pwire.node.joining import JOIN_COST, Joining
-from p2pwire.node.link import Attempt, Link, control_allowance
+from p2pwire.node.link import Attempt, Link, control_allowance, extension_allowance
 from p2pwire.node.meeting import Banned, Meeting
 from p2pwire.node.seeding import Seeding
 from p2pwire.node.swarm import Swarm
 from p2pwire.wire.messages import Buffer
-from p2pwire.wire.registry import MAX_UNWRITTEN_BLOCKS, CloseCode
+from p2pwire.wire.registry import FRAME_HEADER, MAX_UNWRITTEN_BLOCKS, CloseCode
 
 
 class Links:
@@ -120,6 +120,20 @@ class Links:
         self._core.unsettle(link)
         return buffers
 
+    def send_extension(self, number: int, command: SendExtension) -> None:
+        """A frame of the application's own. Raises `KeyError`, `LocalProtocolError`."""
+        link = self._core.links.get(number)
+        if link is None or not link.established:
+            raise KeyError(f"link {number} is not open")
+        now, size = self._core.now, FRAME_HEADER + len(command.body)
+        link.extensions.take(0, now)
+        if not link.may_say(1, now) or link.extensions.tokens < size:
+            raise LocalProtocolError("extension: more would be a flood for the other side; try again later")  # [KA-023]
+        link.connection.send(command, now)
+        link.control.tokens -= 1
+        link.extensions.take(size, now)
+        self._core.unsettle(link)
+
     def close(self) -> None:
         """This peer stops."""
         self._core.closing = True
@@ -159,7 +173,10 @@ class Links:
         )
         connection = Connection(role, settings, now=self._core.now, random=self._core.random)
         self._last_link += 1
-        link = Link(self._last_link, connection, outbound, remote, control_allowance(self._core.now), attempt)
+        now = self._core.now
+        link = Link(
+            self._last_link, connection, outbound, remote, control_allowance(now), extension_allowance(now), attempt
+        )
         self._core.links[link.id] = link
         self._admission.opened(link)
         self._core.unsettle(link)
@@ -309,7 +326,15 @@ class Links:
         self._seeding.link_established(link)
         link.announced = True
         self._core.events.append(
-            PeerConnected(link.id, link.identity, link.remote, link.outbound, link.learned_from, link.agent)
+            PeerConnected(
+                link.id,
+                link.identity,
+                link.remote,
+                link.outbound,
+                link.learned_from,
+                link.agent,
+                event.extensions,
+            )
         )
         self._joining.want(link, (*link.wanted, *self.meeting.established(link, event)))
 
@@ -393,6 +418,9 @@ class Links:
     def _on_peers_wanted(self, link: Link, event: ev.PeersWanted) -> None:
         self.meeting.peers_wanted(link, event.topic, event.max)
 
+    def _on_extension(self, link: Link, event: ev.ExtensionReceived) -> None:
+        self._core.events.append(ExtensionReceived(link.id, link.identity, event.name, event.index, event.body))
+
     def _ignore(self, link: Link, event: object) -> None:
         """Nothing follows from it here."""
 
@@ -419,6 +447,6 @@ class Links:
         ev.PeersReceived: _on_peers,
         ev.PeersWanted: _on_peers_wanted,
         ev.PongReceived: _ignore,
-        ev.ExtensionReceived: _ignore,
+        ev.ExtensionReceived: _on_extension,
         ev.Closed: _on_closed,
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from p2pwire.connection.commands import SendExtension
 from p2pwire.connection.config import Role
 from p2pwire.crypto.identity import Identity
 from p2pwire.node.actions import Action
@@ -110,6 +111,16 @@ class Node:
         return Progress(swarm.phase, swarm.done, swarm.size, dict(swarm.sources), len(swarm.links))
 
     # --- peers ---
+
+    def send_extension(self, link: int, name: str, index: int, body: bytes, now: float) -> None:
+        """Send a frame of an extension that both sides listed.
+
+        Raises `KeyError` for a link that is not open; `LocalProtocolError` if the other side has no such frame, if the
+        body is too long, or if too much waits to be sent: then it may be tried again later.
+        """
+        self._tick(now)
+        self._links.send_extension(link, SendExtension(name, index, body))
+        self._links.rest()
 
     def peers(self) -> list[PeerInfo]:
         """The established links."""
