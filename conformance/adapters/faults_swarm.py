@@ -13,6 +13,7 @@ from p2pwire.content import manifest
 from p2pwire.testing.disks import Disk
 from p2pwire.wire.registry import FrameType
 
+import faults_peers  # noqa: F401  (enters its faults)
 from faults import mutant
 
 # --- topics, credit, transfer ---
