@@ -167,8 +167,8 @@ class Peer:
         """Send a frame of an extension (`NodeConfig.extensions`) that the other side of an open link lists too.
 
         `link`: as `PeerConnected.link` and `ExtensionReceived.link` say. `index`: which of the extension's frames;
-        `body`: at most `MAX_FRAME_BODY` bytes. Raises KeyError for a link that is not open; `LocalProtocolError` if the other side has no
-        such frame, or if more would flood it: then it may be tried again later.
+        `body`: at most `MAX_FRAME_BODY` bytes. Raises KeyError for a link that is not open; `LocalProtocolError` if the
+        other side has no such frame, or if more would flood it: then it may be tried again later.
         """
         self._loop.call(lambda: self._engine.send_extension(link, name, index, body))
 
