@@ -1,0 +1,1 @@
+"""Speed and size against others and against what the machine can do: `python -m tests.bench --help`."""

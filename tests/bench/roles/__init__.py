@@ -1,0 +1,1 @@
+"""The processes between which files are moved."""
