@@ -9,6 +9,7 @@ import pytest
 from . import reading
 from .codecs import judge_message
 from .links import judge_close
+from .shaking import judge_handshake, judge_noise
 from .streaming import judge_records, judge_stream
 
 JUDGES: dict[str, reading.Judge] = {
@@ -17,6 +18,8 @@ JUDGES: dict[str, reading.Judge] = {
     "stream": judge_stream,
     "records": judge_records,
     "close": judge_close,
+    "noise": judge_noise,
+    "handshake": judge_handshake,
 }
 KNOWN = reading.everything()
 

@@ -81,7 +81,7 @@ def _rekey_if_due(cipher: Cipher) -> None:
 # --- streams ---
 
 
-class _Fault(Exception):
+class Fault(Exception):
     """A stream that has to end here."""
 
     def __init__(self, outcome: str, frame_type: int | None = None) -> None:
@@ -90,7 +90,7 @@ class _Fault(Exception):
         self.frame_type = frame_type
 
 
-class _Stream:
+class Stream:
     """Reads what comes, as far as it is complete."""
 
     def __init__(self, given: Json) -> None:
@@ -103,7 +103,7 @@ class _Stream:
             self.output = {"frames": []}
 
     def add(self, data: bytes) -> None:
-        """Raises `_Fault`."""
+        """Raises `Fault`."""
         self.buffer += data
         while self._record() if self.cipher is not None else self._handshake():
             pass
@@ -116,7 +116,7 @@ class _Stream:
             return message is not None
         magic = bytes.fromhex(constant("MAGIC"))
         if self.buffer[:8] != magic[: len(self.buffer)]:
-            raise _Fault("silent")
+            raise Fault("silent")
         preamble = self._prefixed(11, constant("MIN_PREAMBLE_BODY"), constant("MAX_PREAMBLE_BODY"))
         if preamble is not None:
             self.output["preamble"] = preamble.hex()
@@ -128,7 +128,7 @@ class _Stream:
             return None
         size = int.from_bytes(self.buffer[head - 2 : head], "big")
         if not least <= size <= most:
-            raise _Fault("silent")
+            raise Fault("silent")
         if len(self.buffer) < head + size:
             return None
         found, self.buffer = self.buffer[: head + size], self.buffer[head + size :]
@@ -142,13 +142,13 @@ class _Stream:
         try:
             plaintext = _open(self.cipher, record[2:])
         except Undecryptable:
-            raise _Fault("silent") from None
+            raise Fault("silent") from None
         while plaintext:
             if len(plaintext) < 3:
-                raise _Fault("CLOSE PROTOCOL", 0xFF)
+                raise Fault("CLOSE PROTOCOL", 0xFF)
             end = 3 + int.from_bytes(plaintext[1:3], "big")
             if end > len(plaintext):
-                raise _Fault("CLOSE PROTOCOL", plaintext[0])
+                raise Fault("CLOSE PROTOCOL", plaintext[0])
             self.output["frames"].append({"type": plaintext[0], "body": plaintext[3:end].hex()})
             plaintext = plaintext[end:]
         return True
@@ -156,12 +156,12 @@ class _Stream:
 
 def _read_stream(given: Json, pieces: list[bytes]) -> tuple[Verdict, int]:
     """The verdict, and how many bytes it took."""
-    stream, came = _Stream(given), 0
+    stream, came = Stream(given), 0
     for piece in pieces:
         came += len(piece)
         try:
             stream.add(piece)
-        except _Fault as fault:
+        except Fault as fault:
             blamed = {} if fault.frame_type is None else {"frame_type": fault.frame_type}
             return Verdict(False, {**stream.output, **blamed}, fault.outcome), came
     return Verdict(True, {**stream.output, "left": len(stream.buffer)}), came
@@ -193,13 +193,13 @@ class _Link:
         self.closed: dict[str, Json] | None = None
 
     def record(self, plaintext: bytes) -> None:
-        """Raises `_Fault`."""
+        """Raises `Fault`."""
         while plaintext and self.closed is None:
             if len(plaintext) < 3:
-                raise _Fault("CLOSE PROTOCOL", 0xFF)
+                raise Fault("CLOSE PROTOCOL", 0xFF)
             kind, end = plaintext[0], 3 + int.from_bytes(plaintext[1:3], "big")
             if end > len(plaintext):
-                raise _Fault("CLOSE PROTOCOL", kind)
+                raise Fault("CLOSE PROTOCOL", kind)
             self._frame(kind, plaintext[3:end])
             plaintext = plaintext[end:]
 
@@ -208,13 +208,13 @@ class _Link:
         unknown = "UNKNOWN_IGNORABLE" if kind % 2 else "UNKNOWN_CRITICAL"
         cell = protocol().states["link"]["arrivals"][self.state][protocol().frame_name(kind) if layout else unknown]
         if cell.startswith("CLOSE "):
-            raise _Fault(cell, kind)
+            raise Fault(cell, kind)
         if layout is None:
             return
         try:
             tree = decode(layout.name, body)
         except Malformed:
-            raise _Fault("CLOSE PROTOCOL", kind) from None
+            raise Fault("CLOSE PROTOCOL", kind) from None
         if layout.name == "Close":
             names = protocol().enumerations["CloseCode"]
             code = tree["code"]
@@ -232,13 +232,13 @@ class _Link:
                 self._answer(Tree("Refuse", handle=tree["handle"], code=0))
             case "Credit":
                 if tree["blocks"] < self.credit:
-                    raise _Fault("CLOSE PROTOCOL", kind)
+                    raise Fault("CLOSE PROTOCOL", kind)
                 self.credit = tree["blocks"]
             case "Data" | "Reject":
-                raise _Fault("CLOSE UNSOLICITED", kind)
+                raise Fault("CLOSE UNSOLICITED", kind)
             case "Object" | "Have" | "Lost" | "Interest" | "Suggest" | "Request" | "Peers" | "GetPeers":
                 if tree["handle"] not in self.ended:
-                    raise _Fault("CLOSE PROTOCOL", kind)
+                    raise Fault("CLOSE PROTOCOL", kind)
                 if name == "Request":
                     not_joined = protocol().number("RejectCode", "NOT_JOINED")
                     self._answer(Tree("Reject", id=tree["id"], code=not_joined, retry=0))
@@ -253,7 +253,7 @@ def judge_close(given: Json) -> Verdict:
     for text in given["records"]:
         try:
             link.record(bytes.fromhex(text))
-        except _Fault as fault:
+        except Fault as fault:
             output = {"answers": link.answers, "frame_type": fault.frame_type}
             return Verdict(False, output, fault.outcome)
         if link.closed is not None:

@@ -32,9 +32,22 @@ class Sealer:
 
     def encrypt(self, n: int, plaintext: bytes) -> bytes:
         """The ciphertext under a number."""
-        little = self.suite is Suite.XX_CHACHAPOLY
-        nonce = bytes(4) + n.to_bytes(8, "little" if little else "big")
-        return (ChaCha20Poly1305 if little else AESGCM)(self.key).encrypt(nonce, plaintext, b"")
+        return self.encrypt_with(n, plaintext, b"")
+
+    def encrypt_with(self, n: int, plaintext: bytes, ad: bytes) -> bytes:
+        """The same, with what is authenticated beside."""
+        return self._aead.encrypt(self._nonce(n), plaintext, ad)
+
+    def decrypt_with(self, n: int, sealed: bytes, ad: bytes) -> bytes:
+        """Back again. Raises `InvalidTag`."""
+        return self._aead.decrypt(self._nonce(n), sealed, ad)
+
+    @property
+    def _aead(self) -> AESGCM | ChaCha20Poly1305:
+        return ChaCha20Poly1305(self.key) if self.suite is Suite.XX_CHACHAPOLY else AESGCM(self.key)
+
+    def _nonce(self, n: int) -> bytes:
+        return bytes(4) + n.to_bytes(8, "little" if self.suite is Suite.XX_CHACHAPOLY else "big")
 
     def rekeyed(self) -> bytes:
         """REKEY(k)."""

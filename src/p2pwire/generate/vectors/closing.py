@@ -133,8 +133,8 @@ class _Open:
         return self.book.accept(f"open/{name}", about, cited, given, {"link": "open", "answers": list(answers)})
 
     def _harmless(self) -> None:
-        for kind, cited in _IGNORED.items():
-            self._accept(kind.name, (*cited, "GN-008"), [frame(kind, _BODIES[kind])])
+        for kind, shown in _IGNORED.items():
+            self._accept(kind.name, (*shown, "GN-008"), [frame(kind, _BODIES[kind])])
         for number in (*_UNKNOWN_ODD, *GREASE_FRAMES):
             # What no peer may send is all the same ignored.
             grease = ("EX-020",) if number in GREASE_FRAMES else ()

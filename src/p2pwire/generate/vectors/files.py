@@ -12,10 +12,20 @@ from p2pwire.generate.vectors.book import Book
 from p2pwire.generate.vectors.citing import Citations
 from p2pwire.generate.vectors.closing import close
 from p2pwire.generate.vectors.codec import codec
+from p2pwire.generate.vectors.handshakes import handshake, noise
+from p2pwire.generate.vectors.negotiations import negotiation
 from p2pwire.generate.vectors.records import records
 from p2pwire.generate.vectors.streams import stream
 
-FAMILIES: Final[tuple[Callable[[Citations], Iterator[Book]], ...]] = (codec, stream, records, close)
+FAMILIES: Final[tuple[Callable[[Citations], Iterator[Book]], ...]] = (
+    codec,
+    stream,
+    records,
+    close,
+    noise,
+    handshake,
+    negotiation,
+)
 """What makes them."""
 
 DIRECTORY: Final = Path("conformance", "vectors")
