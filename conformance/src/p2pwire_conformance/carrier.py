@@ -82,7 +82,7 @@ def dial(address: str, patience: float) -> Tcp:
     host, _, port = address.rpartition(":")
     try:
         return Tcp(socket.create_connection((host.strip("[]"), int(port)), patience))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise Untestable(f"nothing can be reached at {address}: {error}") from None
 
 

@@ -3,82 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from p2pwire_conformance.adapter import Adapter
-from p2pwire_conformance.carrier import Inline, dial
+from p2pwire_conformance.carrier import Inline, Listener, dial
 from p2pwire_conformance.keys import Identity
 from p2pwire_conformance.verdict import AdapterFault, Untestable
 
 ROUNDS: Final = 50
 """Runs started and stopped one after another."""
+PATIENCE: Final = 5.0
+"""seconds for a connection."""
 
 
 def _start(adapter: Adapter, run: str, net: str, **more: Any) -> dict[str, Any]:
-    role = adapter.about["roles"][-1]
-    if net == "listen" and "responder" in adapter.about["roles"]:
-        role = "responder"
+    roles = adapter.about["roles"]
+    role = "responder" if "responder" in roles else roles[0]
     config = {"identity": Identity(run).seed.hex()}
     answer = adapter.request("start", run=run, case="smoke", role=role, net=net, via="tcp", config=config, **more)
-    if "error" in answer:
-        raise AdapterFault(f"the adapter did not start {run!r}: {answer['error']}")
+    if wrong := answer.get("error") or answer.get("skip"):
+        raise AdapterFault(f"the adapter did not start {run!r}: {wrong}")
+    if net == "listen" and "addr" not in answer:
+        raise AdapterFault("the adapter listens and does not say where")
     return answer
 
 
-def _reachable(adapter: Adapter) -> str:
-    return "listen" if "listen" in adapter.about["net"] else "inline"
+@contextmanager
+def _started(adapter: Adapter, run: str, **more: Any) -> Iterator[dict[str, Any]]:
+    """A run in the first net that will do, until the end of the block."""
+    nets = adapter.about["net"]
+    net = next(one for one in ("listen", "inline", "dial") if one in nets)
+    listener = Listener() if net == "dial" else None
+    try:
+        where = {} if listener is None else {"addr": listener.address}
+        yield _start(adapter, run, net, **where, **more)
+        adapter.request("stop", run=run)
+    finally:
+        if listener is not None:
+            listener.close()
 
 
-def _unknown_op(adapter: Adapter) -> str | None:
-    answer = adapter.request("do", run="smoke-none", action="conformance-made-this-up", args={})
+def _unknown(adapter: Adapter) -> str | None:
+    if "skip" not in adapter.request("conformance-made-this-up"):
+        return "an op that nobody knows was not answered with skip"
+    with _started(adapter, "smoke-unknown"):
+        answer = adapter.request("do", run="smoke-unknown", action="conformance-made-this-up", args={})
     return None if "skip" in answer else "an action that nobody knows was not answered with skip"
 
 
 def _unknown_field(adapter: Adapter) -> str | None:
-    _start(adapter, "smoke-field", _reachable(adapter), conformance_made_this_up=[1])
-    adapter.request("stop", run="smoke-field")
-    return None
+    with _started(adapter, "smoke-field", conformance_made_this_up=[1]):
+        return None
 
 
 def _isolated(adapter: Adapter) -> str | None:
-    net = _reachable(adapter)
-    answers = [_start(adapter, name, net) for name in ("smoke-one", "smoke-two")]
-    adapter.request("stop", run="smoke-one")
-    try:
-        if net == "listen":
-            if answers[0].get("addr") == answers[1].get("addr"):
+    with _started(adapter, "smoke-two") as two:
+        with _started(adapter, "smoke-one") as one:
+            if "addr" in one and one["addr"] == two["addr"]:
                 return "two runs listen at the same address"
-            dial(answers[1]["addr"], 5.0).close()
-        else:
-            Inline(adapter, "smoke-two", answers[1]).send(b"\x89")
-    except Untestable as fault:
-        return f"the end of one run ended another: {fault}"
-    finally:
-        adapter.request("stop", run="smoke-two")
+        try:
+            if "addr" in two:
+                dial(two["addr"], PATIENCE).close()
+            elif "tx" in two:
+                Inline(adapter, "smoke-two", two).send(b"\x89")
+        except Untestable as fault:
+            return f"the end of one run ended another: {fault}"
     return None
 
 
 def _port_freed(adapter: Adapter) -> str | None:
-    if _reachable(adapter) != "listen":
-        return None
-    answer = _start(adapter, "smoke-port", "listen")
-    adapter.request("stop", run="smoke-port")
-    with suppress(Untestable):
-        dial(answer["addr"], 5.0).close()
-        return f"{answer['addr']} is still open after stop"
+    with _started(adapter, "smoke-port") as answer:
+        pass
+    if "addr" in answer:
+        with suppress(Untestable):
+            dial(answer["addr"], PATIENCE).close()
+            return f"{answer['addr']} is still open after stop"
     return None
 
 
 def _many(adapter: Adapter) -> str | None:
     for number in range(ROUNDS):
-        _start(adapter, f"smoke-{number}", _reachable(adapter))
-        adapter.request("stop", run=f"smoke-{number}")
+        with _started(adapter, f"smoke-{number}"):
+            pass
     return None
 
 
 CHECKS: Final[tuple[tuple[str, Callable[[Adapter], str | None]], ...]] = (
-    ("what it does not know is skipped", _unknown_op),
+    ("what it does not know is skipped", _unknown),
     ("fields that it does not know are ignored", _unknown_field),
     ("two runs at a time do not disturb each other", _isolated),
     ("stop frees the port", _port_freed),
