@@ -14,7 +14,7 @@ from p2pwire_conformance.protocol import close_code, constant, protocol
 from p2pwire_conformance.shaking import Line as Line
 from p2pwire_conformance.shaking import Plan as Plan
 from p2pwire_conformance.shaking import Shaker
-from p2pwire_conformance.verdict import Kind
+from p2pwire_conformance.verdict import Kind, NotApplicable
 
 REKEY: Final[int] = constant("REKEY_INTERVAL")
 NO_TYPE: Final[int] = constant("NO_FRAME_TYPE")
@@ -72,6 +72,8 @@ class Link(Shaker):
         self._frames: list[Frame] = []
         self._fences = 0
         self._handles = 0
+        self._opened = 0
+        self._own_idle: int = hello()["idle"]
 
     # --- records ---
 
@@ -189,8 +191,21 @@ class Link(Shaker):
 
     def hello(self, **values: Any) -> Frame:
         """HELLOs both ways."""
-        self.send(hello(**values))
+        own = hello(**values)
+        self._own_idle = own["idle"]
+        self.send(own)
         return self.expect_hello()
+
+    @property
+    def idle(self) -> int:
+        """Seconds: the shorter of both sides' idle times."""
+        return min(self._own_idle, self.peer_hello["idle"] if self.peer_hello is not None else self._own_idle)
+
+    def need(self, **granted: int) -> None:
+        """Go on only with a subject whose HELLO grants so much."""
+        for name, value in granted.items():
+            if self.peer_hello is not None and self.peer_hello[name] < value:
+                raise NotApplicable(f"limit:{name} below {value}")
 
     def expect_hello(self) -> Frame:
         """The subject's HELLO, which comes before all else."""
@@ -200,6 +215,33 @@ class Link(Shaker):
             self.fail("hello", Kind.SILENT_DROP if found is None else Kind.WRONG, "HELLO first", actual)
         self.peer_hello = found
         return found
+
+    def drained(self) -> list[Frame]:
+        """Inline: all frames that have come, until CLOSE. PINGs among them are not answered."""
+        found: list[Frame] = []
+        while (one := self.next_frame(0.0)) is not None:
+            found.append(one)
+            if one.name == "Close":
+                break
+        return found
+
+    def expect_nothing(self, check: str = "nothing-sent") -> None:
+        """Inline: nothing came that is an answer, and the stream is open. After the handshake a subject may always have
+        something of its own to say, and is not answered here."""
+        if self.peer_hello is None:
+            super().expect_nothing(check)
+            return
+        for found in self.drained():
+            if not self.is_ambient(found):
+                self.fail(check, Kind.NOT_SILENT, "nothing", f"{_close_text(found)} came")
+            self.noticed.append(found)
+        if self._buffer:
+            self.fail(check, Kind.NOT_SILENT, "nothing", f"{len(self._buffer)} bytes of a record came")
+
+    @staticmethod
+    def is_ambient(found: Frame) -> bool:
+        """Whether a subject may send this whenever it likes."""
+        return found.name in AMBIENT or (found.tree is None and found.type % 2 == 1)
 
     def fence(self, check: str = "fence") -> list[Frame]:
         """PING, and what comes until its PONG: all that earlier frames caused."""
@@ -249,7 +291,7 @@ class Link(Shaker):
                 self.fail(check, Kind.NOT_REJECTED, wanted, "the link goes on")
             if found.name == never:
                 self.fail("acted", Kind.NOT_SILENT, f"no {never} before {wanted}", f"{found} came")
-            self._ambient(found)  # what was under way when the fault arrived
+            self.noticed.append(found)  # what was under way when the fault arrived; nothing is sent after it
         if found["code"] not in {close_code(code) for code in codes}:
             self.fail(check, _kind_of_close(found, Kind.WRONG_CODE), wanted, f"{_close_text(found)} came")
         if blame is not None and found["frame_type"] != blame:
@@ -292,6 +334,8 @@ class Link(Shaker):
 
     def open_topic(self, object: Object, *, flags: int = 0, tell: bool = True) -> tuple[int, int]:
         """Open a topic that the subject shares or fetches: (own handle, the subject's)."""
+        self._opened += 1
+        self.need(max_handles=self._opened)
         join = self.join_frame(object, flags=flags)
         self.send(join)
         answer = self.topic_joined(object)

@@ -140,6 +140,7 @@ def ended_by_leave(t: Trial) -> None:
 def extreme_handles(t: Trial) -> None:
     """Joins two topics with the handles 0 and 65535. The subject joins both."""
     link = t.open(share=[SHARED.recipe, OTHER.recipe])
+    link.need(max_handles=2)
     for one, handle in ((SHARED, 0), (OTHER, 65535)):
         link.send(link.join_frame(one, handle=handle))
         link.topic_joined(one)
