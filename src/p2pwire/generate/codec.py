@@ -24,24 +24,27 @@ def messages_module() -> str:
     """The text of `wire/messages.py`."""
     lines = [PROLOGUE, *patterns(MESSAGES)]
     for message in MESSAGES:
-        lines.extend(_message(message))
+        lines.extend(message_class(message, number=_number(message)))
     lines.extend(_epilogue())
     return "\n".join(lines) + "\n"
 
 
-def _message(message: MessageForm) -> list[str]:
-    """The constants and the class of one message."""
+def _number(message: MessageForm) -> tuple[str, int] | None:
+    if message.frame_type is not None:
+        return "TYPE", message.frame_type
+    return ("KIND", _KINDS[message.title]) if message.title in _KINDS else None
+
+
+def message_class(message: MessageForm, *, number: tuple[str, int] | None) -> list[str]:
+    """The constants and the class of one message; `number`: the name and value of the number that stands for it."""
     out, structs = Lines(), Structs(message)
     out("@attrs.frozen")
     out(f"class {message.title}:")
     with out.indent():
         _docstring(message, out)
         out()
-        if message.frame_type is not None:
-            out(f"TYPE: ClassVar[int] = 0x{message.frame_type:02X}")
-            out()
-        if message.title in _KINDS:
-            out(f"KIND: ClassVar[int] = 0x{_KINDS[message.title]:02X}")
+        if number is not None:
+            out(f"{number[0]}: ClassVar[int] = 0x{number[1]:02X}")
             out()
         for field in message.fields:
             if not isinstance(field.form, Constant):
@@ -97,7 +100,8 @@ def _python_type(field: Field) -> str:
 # --- What follows the classes ---------------------------------------------------------------------------------------
 
 
-def _union(name: str, doc: str, titles: Iterable[str]) -> list[str]:
+def union(name: str, doc: str, titles: Iterable[str]) -> list[str]:
+    """An alias for any of some classes."""
     titles = list(titles)
     line = f"{name}: TypeAlias = {' | '.join(titles)}"
     if len(line) <= WIDTH:
@@ -127,11 +131,11 @@ def _epilogue() -> list[str]:
     return [
         "",
         "",
-        *_union("Frame", "The body of any frame.", frames.values()),
+        *union("Frame", "The body of any frame.", frames.values()),
         *_table("FRAMES", "Frame", "The class of each frame type.", frames),
-        *_union("PreambleBody", "The body of any preamble.", bodies.values()),
+        *union("PreambleBody", "The body of any preamble.", bodies.values()),
         *_table("PREAMBLES", "PreambleBody", "The class of each kind of preamble.", bodies),
-        *_union("HelloValue", "The value of any known parameter of HELLO.", values.values()),
+        *union("HelloValue", "The value of any known parameter of HELLO.", values.values()),
         *_table(
             "HELLO_VALUES",
             "HelloValue",
