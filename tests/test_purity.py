@@ -127,8 +127,8 @@ def react(connection, event):
             for block in range(6):
                 siblings = tree.siblings(block, 3 if not block else (block & -block).bit_length() - 1)
                 bob.send(cmd.SendBlock(0, siblings, data[block * BLOCK : (block + 1) * BLOCK], block == 5))
-        case ev.BlockReceived():
-            got[event.block] = bytes(event.data)
+        case ev.BlocksReceived():
+            got.update(enumerate(map(bytes, event.data), event.block))
         case ev.RequestEnded():
             alice.send(cmd.CloseLink(registry.CloseCode.NONE))
         case ev.Closed():

@@ -81,8 +81,9 @@ class Fetcher:
             for block in range(0, self._blob.blocks, 2**self._level):
                 self._open += 1
                 yield cmd.RequestBlocks(block, info.topic, 0, block, self._level, info.length, info.root)
-        elif isinstance(event, ev.BlockReceived):
-            self.received[event.block * BLOCK : event.block * BLOCK + len(event.data)] = event.data
+        elif isinstance(event, ev.BlocksReceived):
+            data = b"".join(event.data)
+            self.received[event.block * BLOCK : event.block * BLOCK + len(data)] = data
         elif isinstance(event, ev.RequestEnded):
             self._open -= 1
             self.complete = not self._open and event.code is None

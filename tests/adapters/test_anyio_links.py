@@ -12,6 +12,7 @@ from p2pwire.adapters.anyio import Link, open_connection
 from p2pwire.connection import commands as cmd
 from p2pwire.connection import events as ev
 from p2pwire.connection.config import Config, Timeouts
+from p2pwire.connection.transfer import MAX_RUN
 from p2pwire.content.merkle import BLOCK
 from p2pwire.crypto.identity import Identity
 from p2pwire.wire.registry import SEND_QUEUE_DATA, CloseCode
@@ -153,11 +154,11 @@ async def test_send_waits_for_room_and_a_reader_that_stands_still_bounds_what_is
                 async for event in link:
                     for command in fetcher.react(event):
                         await link.send(command)
-                    if isinstance(event, ev.BlockReceived) and not go_on.is_set():
+                    if isinstance(event, ev.BlocksReceived) and not go_on.is_set():
                         await anyio.wait_all_tasks_blocked()
                         go_on.set()
-                        # The queue twice (one part waits in the carrier), this end's buffers, and one frame more.
-                        assert sent * BLOCK < 2 * SEND_QUEUE_DATA + 6 * 65536
+                        # The queue twice (one part waits in the carrier), this end's buffers, a run, and a frame more.
+                        assert sent * BLOCK < 2 * SEND_QUEUE_DATA + 6 * 65536 + (MAX_RUN + 1) * BLOCK
                     if fetcher.complete:
                         break
     assert fetcher.received == blob.data

@@ -18,6 +18,7 @@ from p2pwire.adapters.blocking import Link, open_connection
 from p2pwire.connection import commands as cmd
 from p2pwire.connection import events as ev
 from p2pwire.connection.config import Config, Timeouts
+from p2pwire.connection.transfer import MAX_RUN
 from p2pwire.content.merkle import BLOCK
 from p2pwire.crypto.identity import Identity
 from p2pwire.wire.registry import SEND_QUEUE_DATA, CloseCode
@@ -175,9 +176,9 @@ def test_send_waits_for_room_and_a_reader_that_stands_still_bounds_what_is_taken
         for event in link:
             for command in fetcher.react(event):
                 link.send(command)
-            if isinstance(event, ev.BlockReceived) and event.block == 0:
+            if isinstance(event, ev.BlocksReceived) and event.block == 0:
                 assert full.wait(GUARD)
-                assert sent * BLOCK < 2 * SEND_QUEUE_DATA + 10 * 65536
+                assert sent * BLOCK < 2 * SEND_QUEUE_DATA + 10 * 65536 + MAX_RUN * BLOCK
             if fetcher.complete:
                 break
     assert fetcher.received == blob.data

@@ -88,7 +88,11 @@ def test_the_session_has_everything() -> None:
         (closed,) = side.of(ev.Closed)
         assert (closed.code, closed.reason, closed.truncated) == (CloseCode.NONE, "thanks", False)
         assert side.connection.finished
-    blocks = {event.block: bytes(event.data) for event in pair.initiator.of(ev.BlockReceived)}
+    blocks = {
+        number: data
+        for event in pair.initiator.of(ev.BlocksReceived)
+        for number, data in enumerate(event.data, event.block)
+    }
     assert b"".join(blocks[number] for number in range(4)) == BLOB.data
     assert pair.initiator.of(ev.TopicRefused) == [ev.TopicRefused(WANTED.topic)]
     assert pair.responder.of(ev.TopicFlagsChanged) == [ev.TopicFlagsChanged(TOPIC, JoinFlag.UPLOAD_ONLY)]

@@ -159,8 +159,8 @@ class Half:
         side.take_events()
         for event in side.events:
             match event:
-                case ev.BlockReceived():
-                    self.got[event.block] = bytes(event.data)
+                case ev.BlocksReceived():
+                    self.got.update(enumerate(map(bytes, event.data), event.block))
                 case ev.RequestReceived():
                     assert event.block in self.own
                     self.owed += [

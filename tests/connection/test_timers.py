@@ -305,7 +305,7 @@ def test_requests_that_nobody_answers() -> None:
     assert remote.of(ev.RequestsTimedOut) == [ev.RequestsTimedOut(2), ev.RequestsTimedOut(3)]
     # The link stays, and DATA for what was cancelled is taken.
     remote.say(*BLOB.answer(0, 0, 0))
-    assert remote.of(ev.BlockReceived)
+    assert remote.of(ev.BlocksReceived)
     assert remote.connection.snub_count == 0
 
 

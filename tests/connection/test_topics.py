@@ -274,7 +274,7 @@ def test_requests_outlive_their_topic(make: MakeRemote, by_peer: bool) -> None:
     assert remote.frames == [msg.Leave(0), msg.Reject(1, 6, 0), msg.Reject(2, 6, 0)]
     assert remote.of(ev.RequestWithdrawn) == [ev.RequestWithdrawn(1), ev.RequestWithdrawn(2)]
     remote.forget().say(*BLOB.answer(1, 0, 1))
-    assert [type(event) for event in remote.events] == [ev.BlockReceived, ev.BlockReceived, ev.RequestEnded]
+    assert [type(event) for event in remote.events] == [ev.BlocksReceived, ev.RequestEnded]
     with pytest.raises(cmd.LocalProtocolError, match="not open"):
         remote.command(cmd.SendBlock(1, (), BLOB.block(1)))
 

@@ -57,9 +57,9 @@ def test_a_request_and_its_answer(make: MakeRemote) -> None:
     assert remote.connection.requests_left == 1023
     for number, data in enumerate(BLOB.answer(7, 8, 2), start=8):
         remote.say(data)
-        blocks = remote.of(ev.BlockReceived)
+        blocks = remote.of(ev.BlocksReceived)
         assert (blocks[-1].request, blocks[-1].topic, blocks[-1].file) == (7, BLOB.topic, 0)
-        assert (blocks[-1].block, bytes(blocks[-1].data)) == (number, BLOB.block(number))
+        assert (blocks[-1].block, blocks[-1].data) == (number, (BLOB.block(number),))
     # The file has 11 blocks: the request ends with the third of its four.
     assert len(blocks) == 3
     (ended,) = remote.of(ev.RequestEnded)
@@ -73,9 +73,8 @@ def test_a_request_and_its_answer(make: MakeRemote) -> None:
 def test_what_is_proved_is_told_for_ones_own_tree() -> None:
     remote = asking(level=1)
     remote.say(*BLOB.answer(1, 0, 1))
-    first, second = remote.of(ev.BlockReceived)
-    assert first.proved.siblings == BLOB.siblings(0, 0)
-    assert second.proved.siblings == ()
+    (event,) = remote.of(ev.BlocksReceived)
+    assert [proved.siblings for proved in event.proved] == [BLOB.siblings(0, 0), ()]
 
 
 def test_data_of_several_requests_may_be_mixed() -> None:
@@ -203,7 +202,7 @@ def test_wrong_data(make: MakeRemote, name: str) -> None:
     remote = asking(make=make)
     remote.say(frame)
     costs(remote, code, frame.TYPE)
-    assert not remote.of(ev.BlockReceived)
+    assert not remote.of(ev.BlocksReceived)
 
 
 def test_data_twice_and_after_the_end() -> None:
@@ -211,12 +210,12 @@ def test_data_twice_and_after_the_end() -> None:
     remote = asking(level=1)
     remote.say(answer[0], answer[0])
     costs(remote, CloseCode.UNSOLICITED, FrameType.DATA)
-    assert len(remote.of(ev.BlockReceived)) == 1
+    assert [len(event.data) for event in remote.of(ev.BlocksReceived)] == [1]
     for late in (answer[1], msg.Reject(1, 1, 0)):
         remote = asking(level=1)
         remote.say(*answer, late)
         costs(remote, CloseCode.UNSOLICITED, late.TYPE)
-        assert len(remote.of(ev.BlockReceived)) == 2
+        assert [len(event.data) for event in remote.of(ev.BlocksReceived)] == [2]
 
 
 def test_the_last_block_has_the_length_that_is_left() -> None:
@@ -249,7 +248,7 @@ def test_900_random_changes_to_data_and_proofs_are_blamed_at_the_very_block() ->
         remote = asking(level, block, blob)
         remote.say(*answer[:index])
         remote.say(bytes(frame))
-        assert [event.block for event in remote.of(ev.BlockReceived)] == list(range(block, block + index))
+        assert sum(len(event.data) for event in remote.of(ev.BlocksReceived)) == index
         assert remote.close is not None
         code = CloseCode(remote.close.code)
         # A changed id or number is not asked for; a changed count of hashes may leave no form, or another proof.
@@ -448,6 +447,10 @@ def test_any_file_travels(blocks: int, tail: int, level: int, piece: int) -> Non
     for number, block in enumerate(range(0, blocks, 1 << level)):
         pair.initiator.send(cmd.RequestBlocks(number, blob.topic, 0, block, level, blob.length, blob.root))
     pair.run(lambda side: serve(side, blob) if side is pair.responder else side.take_events())
-    got = {event.block: bytes(event.data) for event in pair.initiator.of(ev.BlockReceived)}
+    got = {
+        number: data
+        for event in pair.initiator.of(ev.BlocksReceived)
+        for number, data in enumerate(event.data, event.block)
+    }
     assert b"".join(got[block] for block in range(blocks)) == blob.data
     assert all(event.code is None for event in pair.initiator.of(ev.RequestEnded))

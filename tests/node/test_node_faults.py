@@ -10,7 +10,7 @@ from p2pwire.connection.config import Timeouts
 from p2pwire.content.merkle import BLOCK
 from p2pwire.node import actions as act
 from p2pwire.node.events import (
-    BlockStored,
+    BlocksStored,
     FetchComplete,
     PeerBanned,
     PeerConnected,
@@ -64,7 +64,7 @@ def test_a_liar_is_banned_at_its_first_bad_block_and_costs_nothing_else(after: i
     # The good blocks that came before the bad one are kept, and none of them was fetched twice.
     sources = of(alice, FetchComplete)[0].sources
     assert (liar.identity in sources) is (after > 0)
-    assert len(of(alice, BlockStored)) == content.held.total
+    assert sum(event.blocks for event in of(alice, BlocksStored)) == content.held.total
     (seen,) = [event for event in of(liar, PeerDisconnected) if event.identity == alice.identity]
     assert (seen.code, seen.by_peer) == (CloseCode.BAD_DATA, True)
 
@@ -115,7 +115,7 @@ def test_many_liars_and_one_honest_peer() -> None:
     alice.fetch(content, *liars, bob)
     when(60, network, lambda: alice.complete(topic))
     assert has_content(alice, content)
-    assert len(of(alice, BlockStored)) == content.held.total
+    assert sum(event.blocks for event in of(alice, BlocksStored)) == content.held.total
     assert {event.identity for event in of(alice, PeerBanned)} <= {liar.identity for liar in liars}
 
 
@@ -282,7 +282,7 @@ def test_a_link_that_is_cut_again_and_again_brings_everything_in_the_end(seed: i
         network.cut(alice, bob)
     when(300, network, lambda: alice.complete(topic))
     assert has_content(alice, content)
-    assert len(of(alice, BlockStored)) == content.held.total
+    assert sum(event.blocks for event in of(alice, BlocksStored)) == content.held.total
 
 
 def test_the_peer_with_the_manifest_leaves_while_it_is_fetched() -> None:

@@ -8,6 +8,7 @@ from typing import cast
 import attrs
 import pytest
 
+from p2pwire.connection.transfer import MAX_RUN
 from p2pwire.content.manifest import Manifest, ManifestError
 from p2pwire.content.merkle import BLOCK
 from p2pwire.content.objects import ObjectInfo
@@ -16,7 +17,7 @@ from p2pwire.node import actions as act
 from p2pwire.node.asking import BACKLOG
 from p2pwire.node.downloads import LengthError
 from p2pwire.node.events import (
-    BlockStored,
+    BlocksStored,
     FetchComplete,
     FetchFailed,
     PeerBanned,
@@ -69,7 +70,7 @@ def test_after_a_crash_only_what_was_not_written_is_fetched_again(seed: int) -> 
     content = blob(200.3, seed) if seed % 2 else folder(30, 200_000, seed)
     network, _, alice, topic = fetching(content, f"crash {seed}")
     alice.disk.delay = 0.05
-    when(60, network, lambda: len(of(alice, BlockStored)) > 50)
+    when(60, network, lambda: sum(event.blocks for event in of(alice, BlocksStored)) > 50)
     alice.crash()
     stored = alice.disk.storage.open_download(content.info, topic.hex())
     held = stored.held.count
@@ -77,10 +78,10 @@ def test_after_a_crash_only_what_was_not_written_is_fetched_again(seed: int) -> 
     assert 0 < held < content.held.total
     network.run(3)
     alice.start()
-    before = len(of(alice, BlockStored))
+    before = sum(event.blocks for event in of(alice, BlocksStored))
     when(60, network, lambda: alice.complete(topic))
     assert has_content(alice, content)
-    assert len(of(alice, BlockStored)) - before == content.held.total - held
+    assert sum(event.blocks for event in of(alice, BlocksStored)) - before == content.held.total - held
     assert alice.node.progress(topic).done == alice.node.progress(topic).total
 
 
@@ -113,7 +114,7 @@ def test_the_source_crashes_and_comes_back() -> None:
     bob.start()
     when(60, network, lambda: alice.complete(topic))
     assert has_content(alice, content)
-    assert len(of(alice, BlockStored)) == content.held.total
+    assert sum(event.blocks for event in of(alice, BlocksStored)) == content.held.total
 
 
 def test_the_power_of_the_source_fails_and_returns_at_once() -> None:
@@ -145,7 +146,7 @@ def test_a_slow_disk_bounds_what_waits_for_it() -> None:
     watch()
     when(60, network, lambda: alice.complete(topic))
     assert has_content(alice, content)
-    assert max(waiting) == MAX_UNWRITTEN_BLOCKS + 1  # as the limit says, and not one more
+    assert MAX_UNWRITTEN_BLOCKS + 1 - MAX_RUN < max(waiting) <= MAX_UNWRITTEN_BLOCKS + 1
     assert not of(alice, PeerDisconnected)
 
 

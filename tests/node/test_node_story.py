@@ -7,7 +7,7 @@ import pytest
 from p2pwire.content.merkle import BLOCK
 from p2pwire.node.address import Endpoint
 from p2pwire.node.events import (
-    BlockStored,
+    BlocksStored,
     ContentKnown,
     FetchComplete,
     ObjectKnown,
@@ -99,9 +99,9 @@ def test_events_tell_a_fetch_in_order() -> None:
     topic = bob.share(content)
     alice.fetch(content, bob)
     when(20, network, lambda: alice.complete(topic))
-    told = [event for event in alice.events if not isinstance(event, PeerConnected | BlockStored)]
+    told = [event for event in alice.events if not isinstance(event, PeerConnected | BlocksStored)]
     assert [type(event) for event in told] == [ObjectKnown, ContentKnown, FetchComplete]
-    assert sum(event.size for event in of(alice, BlockStored)) == of(alice, FetchComplete)[0].total
+    assert sum(event.size for event in of(alice, BlocksStored)) == of(alice, FetchComplete)[0].total
 
 
 def test_a_fetch_that_begins_before_there_is_anyone_is_served_as_soon_as_there_is() -> None:

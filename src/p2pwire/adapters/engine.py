@@ -23,7 +23,7 @@ from p2pwire.crypto.identity import Identity
 from p2pwire.node.actions import Dial, DiskAction, FinishDownload, HangUp, ResumeReading, Transmit
 from p2pwire.node.address import Endpoint
 from p2pwire.node.events import (
-    BlockStored,
+    BlocksStored,
     ContentKnown,
     FetchComplete,
     FetchFailed,
@@ -278,7 +278,7 @@ class Engine:
         self.pump()
 
     def _on_event(self, event: NodeEvent, changed: dict[bytes, Transfer]) -> None:
-        if isinstance(event, BlockStored | ObjectKnown | ContentKnown | FetchComplete | FetchFailed):
+        if isinstance(event, BlocksStored | ObjectKnown | ContentKnown | FetchComplete | FetchFailed):
             transfer = self._transfers.get(event.topic)
             if transfer is not None and not transfer.over:
                 if isinstance(event, FetchFailed):
@@ -286,7 +286,7 @@ class Engine:
                 elif isinstance(event, FetchComplete):
                     transfer.result = Fetched(transfer.path, event.total, self.now() - transfer.begun, event.sources)
                 changed[event.topic] = transfer
-        if not isinstance(event, BlockStored):
+        if not isinstance(event, BlocksStored):
             self._tell(event)
 
     def _tell(self, event: NodeEvent) -> None:

@@ -13,7 +13,7 @@ STORY_LENGTH: Final = 1024
 
 
 class Story(ABC):
-    """One listener's events: all but `BlockStored`, of which a fetch gives the sum. An adapter adds the waiting."""
+    """One listener's events: all but `BlocksStored`, of which a fetch gives the sum. An adapter adds the waiting."""
 
     def __init__(self) -> None:
         self._events: deque[NodeEvent] = deque(maxlen=STORY_LENGTH)

@@ -43,9 +43,9 @@ class ControlBudget:
         self._frames = TokenBucket(limits.control_rate, limits.control_burst, now)
         self._bytes = TokenBucket(limits.control_bytes_rate, limits.control_bytes_burst, now)
 
-    def earned(self) -> None:
-        """One DATA went or came: one frame more."""
-        self._frames.add(1)
+    def earned(self, blocks: int) -> None:
+        """DATA went or came: so many frames more."""
+        self._frames.add(blocks)
 
     def spend(self, size: int, now: float) -> bool:
         """Whether one counted frame of `size` bytes, header included, is within the budget."""

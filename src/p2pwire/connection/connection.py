@@ -323,8 +323,10 @@ class Connection:
         try:
             done = self._parse()
         except SilentFault as fault:
+            self._session.requests.tell_blocks()
             self._give_up(fault.code, fault.text)
         except LinkFault as fault:
+            self._session.requests.tell_blocks()
             self._close(fault.code, fault.text, fault.frame_type)
         else:
             return done or (self._ended and self._end_of_stream())
@@ -431,14 +433,16 @@ class Connection:
         return self._handshake
 
     def _read_frames(self) -> bool:
-        """One frame, or the next record."""
+        """One frame, or the blocks that are due, or the next record."""
         if self._answers_full():
             self._timers.reading = False
-            return False
+            return self._session.requests.tell_blocks()
+        if self._state is LinkState.OPEN and self._inbox.take(self._session.take_blocks):
+            return True
         found = self._inbox.frame()
         if found is None:
             if not self._inbox.open_record():
-                return False
+                return self._session.requests.tell_blocks()
             self._session.record_received()
             return True
         frame_type, body = found

@@ -155,17 +155,18 @@ class RequestWithdrawn:
 
 
 @attrs.frozen
-class BlockReceived:
-    """One block, proved against the root of its file."""
+class BlocksReceived:
+    """Neighbouring blocks of one request, each proved against the root of its file."""
 
     request: int
     topic: bytes
     file: int
     block: int
-    data: memoryview
-    """1 to 16384 bytes; stays valid as long as it is held."""
-    proved: Proved
-    """The nodes that the proof established, for one's own tree."""
+    """The first one; those that came up to here in one go follow, at most `transfer.MAX_RUN` in all."""
+    data: tuple[memoryview, ...]
+    """One for each block, of 1 to 16384 bytes; stay valid as long as they are held. Only the file's last is short."""
+    proved: tuple[Proved, ...]
+    """For each block the nodes that its proof established, for one's own tree."""
 
 
 @attrs.frozen
@@ -257,7 +258,7 @@ Event: TypeAlias = (
     | RequestReceived
     | RequestCancelled
     | RequestWithdrawn
-    | BlockReceived
+    | BlocksReceived
     | RequestEnded
     | RequestsTimedOut
     | PeersReceived

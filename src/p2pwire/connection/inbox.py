@@ -6,6 +6,7 @@ Each length is compared with its limit before anything waits for the bytes that 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from p2pwire.connection.faults import LinkFault, SilentFault
 from p2pwire.connection.records import LENGTH_SIZE, RecordOpener
@@ -113,6 +114,18 @@ class Inbox:
         self._plain = record
         self._at = 0
         return True
+
+    def take(self, taker: Callable[[memoryview, int], int]) -> bool:
+        """Let somebody take whole frames of the open record: from a place in it to the one that he returns. Says
+        whether he took any.
+        """
+        plain = self._plain
+        if plain is None:
+            return False
+        before, self._at = self._at, taker(plain, self._at)
+        if self._at == len(plain):
+            self._plain = None
+        return self._at > before
 
     def frame(self) -> tuple[int, memoryview] | None:
         """Type and body of the open record's next frame; None: open the next record.

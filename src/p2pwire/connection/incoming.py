@@ -34,6 +34,8 @@ def input_of(session: Session, frame_type: int) -> Input:
 
 def receive(session: Session, arrived: Input, frame_type: int, body: memoryview) -> msg.Close | None:
     """One frame that may come now. Returns CLOSE. Raises `DecodeError` and `LinkFault`."""
+    if arrived is not FrameType.DATA:
+        session.requests.tell_blocks()
     if isinstance(arrived, FrameType):
         frame = msg.decode_frame(frame_type, body)
         if isinstance(frame, msg.Close):
@@ -205,12 +207,8 @@ def _on_request(session: Session, frame: msg.Request) -> bool:
 
 
 def _on_data(session: Session, frame: msg.Data) -> bool:
-    block, ended = session.requests.data(frame)
-    session.budget.earned()
-    session.events.append(block)
-    if ended is not None:
-        session.events.append(ended)
-    session.restart_request_timer()
+    session.requests.data(frame)
+    session.blocks_came(1)
     return False
 
 

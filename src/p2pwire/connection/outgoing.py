@@ -150,7 +150,7 @@ def _send_block(session: Session, command: cmd.SendBlock) -> None:
     serving = session.serving
     session.outbox.add(serving.next_data(command).encode_frame())
     serving.sent(command.id, last=command.last)
-    session.budget.earned()
+    session.budget.earned(1)
     if serving:
         session.timers.start(Timer.SERVE, session.config.timeouts.serve)
     else:

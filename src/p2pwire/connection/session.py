@@ -75,7 +75,7 @@ class Session:
         self.budget = ControlBudget(config.limits, timers.now)
         self.extensions = ExtensionTable(config.extensions)
         self.topics = Topics(config.topics, initiator=role is Role.INITIATOR, max_handles=config.limits.max_handles)
-        self.requests = Requests()
+        self.requests = Requests(events)
         self.serving = Serving(config.limits.max_requests)
         self.identity = b""
         """The other side's, once it is proved."""
@@ -131,6 +131,18 @@ class Session:
     @property
     def _ping_interval(self) -> float:
         return min(self.config.timeouts.ping, self.idle / 3)  # [KA-010]
+
+    def take_blocks(self, record: memoryview, at: int) -> int:
+        """Take the blocks that are due, from one place of a record on; where what follows begins."""
+        end, count = self.requests.take_due(record, at)
+        if count:
+            self.blocks_came(count)
+        return end
+
+    def blocks_came(self, count: int) -> None:
+        """So many DATA came, and were good."""
+        self.budget.earned(count)
+        self.restart_request_timer()
 
     def restart_request_timer(self) -> None:
         """DATA or REJECT came. No other frame holds requests open: it might come for ever [TM-010]."""

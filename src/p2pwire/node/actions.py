@@ -7,7 +7,7 @@ with a `dial` by `Node.dial_succeeded` or `Node.dial_failed`. Links are small in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import attrs
 
@@ -79,8 +79,7 @@ class StoreManifest:
     manifest: Manifest
 
 
-@attrs.frozen
-class BlockToWrite:
+class BlockToWrite(NamedTuple):
     """One verified block and the nodes that its proof established."""
 
     file: int
@@ -90,12 +89,34 @@ class BlockToWrite:
 
 
 @attrs.frozen
+class RunToWrite:
+    """Neighbouring verified blocks of a file, and for each the nodes that its proof established."""
+
+    file: int
+    block: int
+    """The first one."""
+    data: tuple[memoryview, ...]
+    proved: tuple[Proved, ...]
+
+    @property
+    def blocks(self) -> list[BlockToWrite]:
+        """The same, block by block."""
+        numbered = enumerate(zip(self.data, self.proved, strict=True), self.block)
+        return [BlockToWrite(self.file, number, data, proved) for number, (data, proved) in numbered]
+
+
+@attrs.frozen
 class WriteBlocks:
     """Write verified blocks. Answer: None."""
 
     ticket: int
     topic: bytes
-    blocks: tuple[BlockToWrite, ...]
+    runs: tuple[RunToWrite, ...]
+
+    @property
+    def blocks(self) -> list[BlockToWrite]:
+        """All of them, one by one: work for those who write."""
+        return [block for run in self.runs for block in run.blocks]
 
 
 @attrs.frozen

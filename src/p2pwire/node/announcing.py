@@ -38,11 +38,16 @@ class Announcing:
         """The topic is open on a link no longer."""
         link.untold.pop(swarm.topic, None)
 
-    def block_held(self, swarm: Swarm, block: int) -> None:
-        """One more block is held: its unit may be complete."""
-        unit = block >> swarm.layout.unit_exponent
-        if swarm.held.holds_unit(unit):
-            self.units_held(swarm, [(unit, unit)])
+    def blocks_held(self, swarm: Swarm, first: int, last: int) -> None:
+        """Further blocks are held: their units may be complete."""
+        low, high = first >> swarm.layout.unit_exponent, last >> swarm.layout.unit_exponent
+        # Between the first unit and the last one there are only whole ones.
+        if not swarm.held.holds_unit(low):
+            low += 1
+        if low <= high and not swarm.held.holds_unit(high):
+            high -= 1
+        if low <= high:
+            self.units_held(swarm, [(low, high)])
 
     def units_held(self, swarm: Swarm, units: list[Span]) -> None:
         """These units are complete; more of them are waited for before it is told [TR-013]."""

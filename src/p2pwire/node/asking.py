@@ -178,9 +178,9 @@ class Asking:
         link.numbers[picked] = number
         link.in_flight += picked.count
 
-    def arrived(self, picker: Picker, link: Link, block: int) -> None:
-        """A missing block came: what was asked of others and is useless now is cancelled."""
-        for holder, picked in picker.block_received(link.id, block):
+    def arrived(self, picker: Picker, link: Link, first: int, count: int) -> None:
+        """Neighbouring blocks came: what was asked of others and is useless now is cancelled."""
+        for holder, picked in picker.block_received(link.id, first, count):
             other = self._core.links[holder]
             number = other.numbers[picked]
             other.asked[number].cancelled = True

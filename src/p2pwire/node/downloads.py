@@ -5,19 +5,22 @@ Changes swarms' phases, holdings and blocks for the disk, and links' `unwritten`
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
 from p2pwire.connection import commands as cmd
 from p2pwire.connection import events as ev
+from p2pwire.content.bitmap import spans_of
 from p2pwire.content.manifest import Manifest, ManifestError
 from p2pwire.content.merkle import block_count
 from p2pwire.content.objects import ObjectInfo
-from p2pwire.node.actions import BlockToWrite, FinishDownload, OpenDownload, Restored, StoreManifest, WriteBlocks
+from p2pwire.node.actions import FinishDownload, OpenDownload, Restored, RunToWrite, StoreManifest, WriteBlocks
 from p2pwire.node.announcing import Announcing
 from p2pwire.node.asking import BACKLOG, Asking
 from p2pwire.node.core import Core
-from p2pwire.node.events import BlockStored, ContentKnown, FetchComplete, FetchFailed, ObjectKnown
+from p2pwire.node.events import BlocksStored, ContentKnown, FetchComplete, FetchFailed, ObjectKnown
 from p2pwire.node.flights import OneFile
 from p2pwire.node.link import Link
 from p2pwire.node.picker import SEQUENTIAL, Picker
@@ -25,7 +28,7 @@ from p2pwire.node.swarm import Phase, Swarm, Unwritten
 from p2pwire.wire.registry import MANIFEST_FILE, ObjectKind
 
 BATCH: Final = 256
-"""blocks written in one piece of disk work at most: 4 MiB."""
+"""blocks from which a piece of disk work takes no more: 4 MiB."""
 
 
 class LengthError(Exception):
@@ -139,7 +142,7 @@ class Downloads:
         """Nothing is fetched or announced for this swarm any more."""
         self._asking.end(swarm)
         self._announcing.forget(swarm)
-        unwritten, swarm.unwritten = swarm.unwritten, []
+        unwritten, swarm.unwritten = swarm.unwritten, deque()
         self._core.unwritten.pop(swarm, None)
         self._release(swarm, unwritten)
 
@@ -163,41 +166,55 @@ class Downloads:
 
     # --- blocks ---
 
-    def block_received(self, link: Link, event: ev.BlockReceived) -> bool:
-        """A verified block came; says whether it was missing."""
-        link.bytes_received += len(event.data)
-        link.in_flight -= 1
+    def blocks_received(self, link: Link, event: ev.BlocksReceived) -> tuple[int, int]:
+        """Verified blocks came: how many of them were missing, and their bytes."""
+        count = len(event.data)
+        link.bytes_received += sum(map(len, event.data))
+        link.in_flight -= count
         asked = link.asked[event.request]
         swarm, picker = asked.swarm, asked.picker
         if swarm.picker is not picker:
-            return False
+            return 0, 0
         # Of each block, missing or not: proofs that come later lean on it.
         swarm.keep_nodes(event.file, event.block, event.proved)
-        number = asked.picked.global_first + event.block - asked.picked.block
-        if not picker.missing(number):
-            return False
-        self._asking.arrived(picker, link, number)
+        first = asked.picked.global_first + event.block - asked.picked.block
+        missing = picker.missing_of(first, count)
+        if not missing:
+            return 0, 0
+        self._asking.arrived(picker, link, first, count)
+        size = 0
+        for low, high in spans_of(missing):
+            run = RunToWrite(event.file, event.block + low, event.data[low : high + 1], event.proved[low : high + 1])
+            size += sum(map(len, run.data))
+            self._keep(swarm, Unwritten(link, first + low, run))
+        if swarm.phase is Phase.MANIFEST and not picker.remaining:
+            self._manifest_fetched(swarm)
+        return missing.bit_count(), size
+
+    def _keep(self, swarm: Swarm, waiting: Unwritten) -> None:
+        """Keep missing blocks until they are written; those of the manifest, until it is complete."""
         if swarm.phase is Phase.MANIFEST:
-            swarm.manifest_blocks[event.block] = bytes(event.data)
-            if not picker.remaining:
-                self._manifest_fetched(swarm)
-        else:
-            link.unwritten += 1
-            block = BlockToWrite(event.file, event.block, event.data, event.proved)
-            swarm.unwritten.append(Unwritten(link, number, block))
-            swarm.backlog += 1
-            if not swarm.writing:
-                self._core.unwritten[swarm] = None
-        return True
+            for block, data in enumerate(waiting.run.data, waiting.run.block):
+                swarm.manifest_blocks[block] = bytes(data)
+            return
+        waiting.link.unwritten += waiting.count
+        swarm.unwritten.append(waiting)
+        swarm.backlog += waiting.count
+        if not swarm.writing:
+            self._core.unwritten[swarm] = None
 
     def write(self) -> None:
         """Hand verified blocks to the disk, where it is idle."""
         while self._core.unwritten:
             swarm, _ = self._core.unwritten.popitem()
-            batch, swarm.unwritten = swarm.unwritten[:BATCH], swarm.unwritten[BATCH:]
+            batch: list[Unwritten] = []
+            count = 0
+            while swarm.unwritten and count < BATCH:
+                batch.append(swarm.unwritten.popleft())
+                count += batch[-1].count
             swarm.writing = True
             ticket = self._core.ticket(partial(self._wrote, swarm, batch), partial(self._write_failed, swarm, batch))
-            self._core.actions.append(WriteBlocks(ticket, swarm.topic, tuple(waiting.block for waiting in batch)))
+            self._core.actions.append(WriteBlocks(ticket, swarm.topic, tuple(waiting.run for waiting in batch)))
 
     def _wrote(self, swarm: Swarm, batch: list[Unwritten], result: None) -> None:
         self._release(swarm, batch)
@@ -207,22 +224,25 @@ class Downloads:
         if swarm.unwritten:
             self._core.unwritten[swarm] = None
         for waiting in batch:
-            if swarm.held.add(waiting.number):
-                size, source = len(waiting.block.data), waiting.link.identity
-                swarm.done += size
-                swarm.sources[source] = swarm.sources.get(source, 0) + size
-                self._core.events.append(BlockStored(swarm.topic, source, size))
-                self._announcing.block_held(swarm, waiting.number)
+            first, last = waiting.first, waiting.first + waiting.count - 1
+            # Only what was missing is written, so all of it is new.
+            swarm.held.add_span(first, last)
+            size, source = sum(map(len, waiting.run.data)), waiting.link.identity
+            swarm.done += size
+            swarm.sources[source] = swarm.sources.get(source, 0) + size
+            self._core.events.append(BlocksStored(swarm.topic, source, waiting.count, size))
+            self._announcing.blocks_held(swarm, first, last)
         self._finish_if_complete(swarm)
 
     def _write_failed(self, swarm: Swarm, batch: list[Unwritten], error: Exception) -> None:
         self._release(swarm, batch)
         self.fail(swarm, error)
 
-    def _release(self, swarm: Swarm, blocks: list[Unwritten]) -> None:
-        if swarm.backlog > BACKLOG >= swarm.backlog - len(blocks):
-            self._core.restless[swarm] = None
-        swarm.backlog -= len(blocks)
-        for waiting in blocks:
-            waiting.link.unwritten -= 1
+    def _release(self, swarm: Swarm, batch: Iterable[Unwritten]) -> None:
+        before = swarm.backlog
+        for waiting in batch:
+            swarm.backlog -= waiting.count
+            waiting.link.unwritten -= waiting.count
             self._core.unsettle(waiting.link)
+        if before > BACKLOG >= swarm.backlog:
+            self._core.restless[swarm] = None

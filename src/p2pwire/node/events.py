@@ -97,13 +97,16 @@ class ContentKnown:
 
 
 @attrs.frozen
-class BlockStored:
-    """One more block is verified and written."""
+class BlocksStored:
+    """Further blocks are verified and written."""
 
     topic: bytes
     source: bytes
-    """The identity of the peer that it came from."""
+    """The identity of the peer that they came from."""
+    blocks: int
+    """How many."""
     size: int
+    """Bytes."""
 
 
 @attrs.frozen
@@ -142,7 +145,7 @@ NodeEvent: TypeAlias = (
     | PeerBanned
     | ObjectKnown
     | ContentKnown
-    | BlockStored
+    | BlocksStored
     | FetchComplete
     | FetchFailed
     | ShareFailed

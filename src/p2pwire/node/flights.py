@@ -107,6 +107,14 @@ class Flights:
             known = first
         return found
 
+    def touching(self, first: int, count: int) -> list[tuple[int, PickedRequest]]:
+        """All (link, request) in flight whose blocks include one of these, which are of one file."""
+        found = self.covering(first)
+        for block in range(first + 1, first + count):
+            if block in self._by_first:
+                found += self._by_first[block]
+        return found
+
     def within(self, first: int, last: int) -> int:
         """Which of these blocks are in flight: bit n speaks of the n-th. Looks at all requests."""
         window = 0

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from p2pwire.connection import events as ev
 from p2pwire.connection.commands import CloseLink, LocalProtocolError, SendExtension
 from p2pwire.connection.config import Config, Role
 from p2pwire.connection.connection import Connection
 from p2pwire.connection.state import LinkState
+from p2pwire.connection.transfer import MAX_RUN
 from p2pwire.crypto.identity import Identity
 from p2pwire.node.actions import HangUp, ResumeReading
 from p2pwire.node.address import Endpoint, Scope
@@ -32,6 +33,10 @@ from p2pwire.node.seeding import Seeding
 from p2pwire.node.swarm import Swarm
 from p2pwire.wire.messages import Buffer
 from p2pwire.wire.registry import FRAME_HEADER, MAX_UNWRITTEN_BLOCKS, CloseCode
+
+_ENOUGH_UNWRITTEN: Final = MAX_UNWRITTEN_BLOCKS + 1 - MAX_RUN
+"""verified blocks that wait for the disk above which a link is held: a further run, which comes as a whole, is then
+still within the limit [FC-033]."""
 
 
 class Links:
@@ -236,7 +241,7 @@ class Links:
     def _hold_or_go_on(self, link: Link) -> None:
         connection = link.connection
         # A link that this side has closed processes no input anyway, and its end is not to wait.
-        stalled = link.unwritten > MAX_UNWRITTEN_BLOCKS and connection.state is LinkState.OPEN
+        stalled = link.unwritten > _ENOUGH_UNWRITTEN and connection.state is LinkState.OPEN
         if stalled is not link.stalled:
             link.stalled = stalled
             if stalled:
@@ -397,11 +402,12 @@ class Links:
     def _on_withdrawn(self, link: Link, event: ev.RequestWithdrawn) -> None:
         self._seeding.withdrawn(link, event.id)
 
-    def _on_block(self, link: Link, event: ev.BlockReceived) -> None:
+    def _on_blocks(self, link: Link, event: ev.BlocksReceived) -> None:
         if self._asking.forgive(link):
             self._seeding.snubbed(link, on=False)
-        if self._downloads.block_received(link, event):
-            self._seeding.block_received(link, len(event.data))
+        blocks, size = self._downloads.blocks_received(link, event)
+        if blocks:
+            self._seeding.blocks_received(link, blocks, size)
 
     def _on_request_ended(self, link: Link, event: ev.RequestEnded) -> None:
         self._asking.request_ended(link, event)
@@ -441,7 +447,7 @@ class Links:
         ev.RequestReceived: _on_request,
         ev.RequestCancelled: _on_cancelled,
         ev.RequestWithdrawn: _on_withdrawn,
-        ev.BlockReceived: _on_block,
+        ev.BlocksReceived: _on_blocks,
         ev.RequestEnded: _on_request_ended,
         ev.RequestsTimedOut: _on_timed_out,
         ev.PeersReceived: _on_peers,

@@ -153,12 +153,7 @@ class Picker:
         self.remaining -= self._missing.window(first, count).bit_count()
         self._close(first, count)
         self._missing.assign(first, count, 0)
-        low, high = first >> self._exponent, last >> self._exponent
-        done = unit_range(low + 1, high - 1)
-        for unit in (low, high):
-            if not self._missing.window(*self._blocks_of(unit)):
-                done |= 1 << unit
-        self._missing_units ^= self._missing_units & done
+        self._missing_units ^= self._missing_units & self._done_units(first, last)
         self._find_tail()
 
     def include(self, first: int, last: int) -> None:
@@ -175,6 +170,10 @@ class Picker:
     def missing(self, block: int) -> bool:
         """Whether a block is missing: one that is not need not be written."""
         return block in self._missing
+
+    def missing_of(self, first: int, count: int) -> int:
+        """Which of these blocks are missing: bit n speaks of the n-th."""
+        return self._missing.window(first, count)
 
     def prefer(self, first: int, last: int, *, on: bool = True) -> None:
         """Fetch the units of blocks `first` to `last` before all others, or (`on` false) in their turn again."""
@@ -216,30 +215,33 @@ class Picker:
         self._depart(link, state, request)
         return request
 
-    def block_received(self, link: int, block: int) -> list[tuple[int, PickedRequest]]:
-        """A verified block has come, asked for or not. Returns the requests that have become useless: CANCEL them.
+    def block_received(self, link: int, first: int, count: int = 1) -> list[tuple[int, PickedRequest]]:
+        """One verified block, or neighbours of one file, have come, asked for or not. Returns the requests that have
+        become useless: CANCEL them.
 
-        A request whose last missing block this is counts as ended.
+        A request whose last missing block is among these counts as ended.
         """
-        self._check(block, block)
-        if block not in self._missing:
+        last = first + count - 1
+        self._check(first, last)
+        came = self._missing.window(first, count)
+        if not came:
             return []
-        self._missing.discard(block)
-        self.remaining -= 1
-        if block in self._open:
-            self._open_count -= 1
-            self._close(block, 1)
-        unit = block >> self._exponent
-        if not self._missing.window(*self._blocks_of(unit)):
-            self._missing_units ^= 1 << unit
+        self._missing.assign(first, count, 0)
+        self.remaining -= came.bit_count()
+        if opened := self._open.window(first, count):
+            self._open_count -= opened.bit_count()
+            self._close(first, count)
+        self._missing_units ^= self._missing_units & self._done_units(first, last)
         useless: list[tuple[int, PickedRequest]] = []
-        for holder, request in self._flights.covering(block):
+        for holder, request in self._flights.touching(first, count):
             if not self._missing.window(request.global_first, request.count):
                 self._land(holder, self._links[holder], request)
-                if holder != link or block != request.global_first + request.count - 1:
+                # A request that ends with its last block ends by itself.
+                if holder != link or last != request.global_first + request.count - 1:
                     useless.append((holder, request))
         if self._tail is not None:
-            self._tail.pop(block, None)
+            for block in range(first, last + 1):
+                self._tail.pop(block, None)
         elif self.remaining <= self._config.endgame_blocks:
             self._find_tail()
         return useless
@@ -358,6 +360,15 @@ class Picker:
         """The first block of a unit and how many it has."""
         first = unit << self._exponent
         return first, min(1 << self._exponent, self.total_blocks - first)
+
+    def _done_units(self, first: int, last: int) -> UnitSet:
+        """The units of some blocks that are not missing of which no block is."""
+        low, high = first >> self._exponent, last >> self._exponent
+        done = unit_range(low + 1, high - 1)
+        for unit in (low, high):
+            if not self._missing.window(*self._blocks_of(unit)):
+                done |= 1 << unit
+        return done
 
     def _blocks_within(self, units: UnitSet, first: int, count: int) -> int:
         """The window of blocks that lie within the given units."""

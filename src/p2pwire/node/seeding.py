@@ -81,9 +81,9 @@ class Seeding:
         if link.established:
             self._carry_out(self._uploads.interest(link.id, bool(link.interests), self._core.now))
 
-    def block_received(self, link: Link, size: int) -> None:
-        """A verified block that was missing came."""
-        link.control.add(DATA_EARNS)
+    def blocks_received(self, link: Link, blocks: int, size: int) -> None:
+        """Verified blocks that were missing came: so many, of so many bytes."""
+        link.control.add(DATA_EARNS * blocks)
         if link.established:
             self._uploads.block_received(link.id, size, self._core.now)
 

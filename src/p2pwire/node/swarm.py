@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from enum import Enum, unique
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from p2pwire.content.manifest import Manifest
 from p2pwire.content.merkle import Proved, Tree, block_count, tree_height
 from p2pwire.content.objects import ObjectInfo, topic_of
 from p2pwire.content.units import BlockMap, Layout
-from p2pwire.node.actions import BlockToWrite
+from p2pwire.node.actions import RunToWrite
 from p2pwire.node.picker import Picker
 from p2pwire.wire.registry import BLOCK_SIZE, MANIFEST_FILE, JoinFlag, ObjectKind, RejectCode
 
@@ -51,13 +52,18 @@ class Resource:
 
 @attrs.frozen(eq=False)
 class Unwritten:
-    """A verified block that waits for the disk."""
+    """Neighbouring verified blocks that wait for the disk."""
 
     link: Link
-    """That it came over."""
-    number: int
-    """Global."""
-    block: BlockToWrite
+    """That they came over."""
+    first: int
+    """Global number of the first."""
+    run: RunToWrite
+
+    @property
+    def count(self) -> int:
+        """How many blocks."""
+        return len(self.run.data)
 
 
 @attrs.define(eq=False)
@@ -90,7 +96,7 @@ class Swarm:
     """Content bytes in all, once the layout is known."""
     manifest_blocks: dict[int, bytes] = attrs.field(factory=dict)
     """While the manifest is fetched."""
-    unwritten: list[Unwritten] = attrs.field(factory=list)
+    unwritten: deque[Unwritten] = attrs.field(factory=deque)
     """Verified blocks that wait for the disk."""
     backlog: int = 0
     """Verified blocks that are not written: those that wait, and those on their way to the disk."""
@@ -185,16 +191,17 @@ class Swarm:
             size += min(found[0], (high + 1) * BLOCK_SIZE) - low * BLOCK_SIZE
         return size
 
-    def keep_nodes(self, file: int, block: int, proved: Proved) -> None:
-        """Keep what a block's proof established, for proofs to others."""
-        if not proved.siblings:
-            return
+    def keep_nodes(self, file: int, first: int, proofs: Sequence[Proved]) -> None:
+        """Keep what the proofs of neighbouring blocks established, for proofs to others."""
         tree = self.trees.get(file)
-        if tree is None:
-            found = self.file(file)
-            assert found is not None
-            tree = self.trees[file] = Tree(*found)
-        tree.add(block, proved.ancestors, proved.siblings)
+        for block, proved in enumerate(proofs, first):
+            if not proved.siblings:
+                continue
+            if tree is None:
+                found = self.file(file)
+                assert found is not None
+                tree = self.trees[file] = Tree(*found)
+            tree.add(block, proved.ancestors, proved.siblings)
 
     def siblings(self, file: int, block: int, count: int) -> tuple[bytes, ...]:
         """The proof of a held block."""

@@ -143,7 +143,7 @@ class Uploads:
         upload.served += size
 
     def block_received(self, link: int, size: int, now: float) -> None:
-        """One verified block, which was missing, came from a link."""
+        """One verified block or several, which were missing, came from a link."""
         self._links[link].received.add(size, now)
 
     def request_ended(self, link: int, cost: int, now: float) -> Grant | None:
