@@ -13,7 +13,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import benign
-import faults_link  # noqa: F401  (enters its faults)
+import faults_handshake  # noqa: F401  (enters its faults)
+import faults_link  # noqa: F401
 import faults_swarm  # noqa: F401
 import forks
 import reference

@@ -53,11 +53,16 @@ def test_every_cell_of_the_link_table_has_a_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "faults"), [("mutants.toml", "faults_link.py"), ("mutants-swarm.toml", "faults_swarm.py")]
+    ("rows", "faults"),
+    [
+        ("mutants.toml", ["faults_handshake.py", "faults_link.py"]),
+        ("mutants-swarm.toml", ["faults_swarm.py"]),
+        ("mutants-peers.toml", ["faults_peers.py"]),
+    ],
 )
-def test_the_lists_of_mutants_are_those_of_the_adapter(rows: str, faults: str) -> None:
+def test_the_lists_of_mutants_are_those_of_the_adapter(rows: str, faults: list[str]) -> None:
     listed = set(tomllib.loads((ADAPTERS / rows).read_text(encoding="utf-8")))
-    text = (ADAPTERS / faults).read_text(encoding="utf-8")
+    text = "".join((ADAPTERS / name).read_text(encoding="utf-8") for name in faults)
     made = {name.replace("_", "-") for name in re.findall(r"@mutant\ndef (\w+)", text)}
     assert listed == made
 

@@ -72,6 +72,8 @@ class Shaker:
         """The subject's identity."""
         self.out: Cipher
         self.into: Cipher
+        self.received = 0
+        """Bytes of the subject."""
         self.own_preamble = b""
         self.peer_preamble = b""
         self._seed = seed
@@ -110,6 +112,7 @@ class Shaker:
             self.note("←", "end of the stream")
             return False
         self._buffer += data
+        self.received += len(data)
         return True
 
     def read(self, size: int, what: str) -> bytes:

@@ -39,6 +39,9 @@ class Subject(Protocol):
     def start(self, run: str, case: str, role: str, net: str, config: dict[str, Any], patience: float) -> Running:
         """Have it ready for a link. Raises `AdapterFault`, `NotApplicable`, `Untestable`."""
 
+    def renew(self) -> None:
+        """End its program; the next `start` begins it anew. Raises `NotApplicable`."""
+
 
 class Running:
     """A subject that is ready for one case."""
@@ -83,6 +86,10 @@ class BareSubject:
         if set(config) - OWN_KEYS:
             raise NotApplicable(f"config:{min(set(config) - OWN_KEYS)}")
         return _BareRunning(self.name)
+
+    def renew(self) -> None:
+        """See `Subject`."""
+        raise NotApplicable("adapter")
 
 
 class _BareRunning(Running):
@@ -146,6 +153,10 @@ class AdapterSubject:
                 listener.close()
             raise
         return _AdapterRunning(self.adapter, run, net, answer, listener)
+
+    def renew(self) -> None:
+        """See `Subject`."""
+        self.adapter.close()
 
 
 class _AdapterRunning(Running):

@@ -58,12 +58,17 @@ class Trial:
     # --- the subject ---
 
     def start(self, **config: Any) -> None:
-        """Have the subject ready. What is given goes into its config."""
+        """Have the subject ready, in place of one that was started before. What is given goes into its config; None
+        leaves a field out."""
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
         given: dict[str, Any] = {
             "identity": self.subject_identity.seed.hex(),
             "seed": hashlib.sha256(self.name.encode()).hexdigest(),
         }
         given |= config
+        given = {name: value for name, value in given.items() if value is not None}
         self._running = self._subject.start(self.name, self.case.id, self.role, self.net, given, self.patience)
 
     @property
@@ -106,6 +111,20 @@ class Trial:
     def event(self, name: str) -> dict[str, Any]:
         """What the subject told its application."""
         return self.running.event(name, self.patience)
+
+    def told(self, name: str) -> bool:
+        """Whether the subject told its application this."""
+        try:
+            self.event(name)
+        except Untestable:
+            return False
+        return True
+
+    def renew(self) -> None:
+        """Have the subject's program end and start anew."""
+        self.running.stop()
+        self._running = None
+        self._subject.renew()
 
     def tick(self, link: Link, seconds: float) -> None:
         """Inline: let time go by."""
@@ -166,7 +185,7 @@ class Trial:
         """Let time go by and keep these links alive."""
         left = seconds
         while left > 0:
-            step = min(40.0, left)
+            step = min([40.0, left, *(link.idle / 2 for link in links)])
             left -= step
             self.log.append(Line(0.0, "·", f"{step} s go by", b""))
             for carrier in self._carriers[:1]:

@@ -7,7 +7,9 @@ from p2pwire_conformance.cases import en as en
 from p2pwire_conformance.cases import fetching as fetching
 from p2pwire_conformance.cases import fr as fr
 from p2pwire_conformance.cases import hs as hs
+from p2pwire_conformance.cases import identities as identities
 from p2pwire_conformance.cases import ka as ka
+from p2pwire_conformance.cases import pv as pv
 from p2pwire_conformance.cases import px as px
 from p2pwire_conformance.cases import sa as sa
 from p2pwire_conformance.cases import st as st

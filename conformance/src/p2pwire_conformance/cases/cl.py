@@ -7,6 +7,8 @@ from typing import Final
 
 from p2pwire_conformance.carrier import Inline
 from p2pwire_conformance.case import INLINE, TCP, add, case
+from p2pwire_conformance.content import blob
+from p2pwire_conformance.keys import leaks
 from p2pwire_conformance.link import close, ping, unknown
 from p2pwire_conformance.message import Tree, frame
 from p2pwire_conformance.protocol import close_code, protocol
@@ -234,3 +236,46 @@ def shutdown(t: Trial) -> None:
     found = link.expect_close("SHUTDOWN", "NONE")
     if found["frame_type"] != 0xFF:
         link.fail("close-blame", Kind.WRONG, "frame_type 0xff", f"{found['frame_type']:#04x} came")
+
+
+@case("CL-0080", "CL-007", features="events")
+def detail_is_text(t: Trial) -> None:
+    """Sends CLOSE NONE with a detail that speaks of BAD_DATA, SHUTDOWN and PROTOCOL. The subject tells its application
+    NONE."""
+    link = t.open()
+    link.send(close(0, detail="BAD_DATA: SHUTDOWN, code 2 PROTOCOL, truncated"))
+    link.expect_dropped("close-not-answered")
+    told = t.event("closed")
+    if told["code"] or told["truncated"]:
+        link.fail("told", Kind.WRONG, "code 0 and no truncation", str(told))
+
+
+@case("CL-0081", "CL-008", features="fetch")
+def detail_keeps_secrets(t: Trial) -> None:
+    """Makes a subject that seeks an object send CLOSE. The detail has neither the object's id, nor its own key, nor
+    names of this machine."""
+    sought = blob(1000)
+    for bad in (_BAD, frame(ping(b"short")), frame(Tree("Interest", handle=3, on=1))):
+        t.start(fetch=[sought.oid.hex()])
+        link = t.connect()
+        link.shake()
+        link.hello()
+        link.send(bad)
+        detail = link.expect_close("UNKNOWN_FRAME", "PROTOCOL")["detail"]
+        if found := leaks(detail.decode(), t.subject_identity.seed, sought.oid):
+            link.fail("detail", Kind.NOT_SILENT, "a detail without secrets and names", f"{found} is in {detail!r}")
+        link.carrier.close()
+
+
+@case("CL-0082", "CL-032", features="fetch events")
+def frames_before_close(t: Trial) -> None:
+    """Answers a REQUEST for the only block of a blob with DATA and CLOSE in one record. The subject has the blob."""
+    sought = blob(1000)
+    link = t.open(fetch=[sought.oid.hex()])
+    handle, _ = link.open_topic(sought)
+    link.send(Tree("Have", handle=handle, spans=[Tree("Span")]))
+    asked = link.expect("Request")
+    link.send(sought.main.data_frame(asked["id"], 0, 0), close())
+    link.expect_dropped("close-not-answered")
+    if not t.told("fetched"):
+        link.fail("fetched", Kind.WRONG, "the object to be complete", "it is not")

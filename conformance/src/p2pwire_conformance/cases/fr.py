@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from p2pwire_conformance.case import INITIATOR, RESPONDER, add, case
+from p2pwire_conformance.case import INITIATOR, INLINE, RESPONDER, add, case
 from p2pwire_conformance.content import blob
 from p2pwire_conformance.keys import Identity, verify
 from p2pwire_conformance.link import Link, hello, parameter, ping, unknown
@@ -97,7 +97,8 @@ def one_handle_before_hello(t: Trial) -> None:
     if early > 1:
         link.fail("handles-before-hello", Kind.WRONG, "at most 1 JOIN before the other side's HELLO", f"{early} came")
     link.send(hello())
-    link.fence()
+    for _ in range(3):  # it may join after the answer to a PING
+        link.fence()
     if (late := sum(one.name == "Join" for one in link.noticed)) != 3:
         link.fail("handles-after-hello", Kind.SILENT_DROP, "3 JOINs in all", f"{late} came")
 
@@ -410,6 +411,68 @@ _HELLOS: Final[Mapping[str, tuple[str, str, Tree]]] = {
 for _id, (_cited, _what, _tree) in _HELLOS.items():
     add(_id, _cited, f"Sends HELLO with {_what}. The subject goes on.", _accepted_hello(_tree))
 
+_AGENTS: Final = ("mallory/6.6", "p2pwire-python", "p2pwire-conformance", "curl/8.0", "ünïcode ☃")
+
+
+@case("FR-0311", "FR-032")
+def any_agent(t: Trial) -> None:
+    """Calls itself by one of five names, from one run to the next. The subject goes on and answers in the same way."""
+    for name in _AGENTS:
+        t.start()
+        link = t.connect()
+        link.shake()
+        link.hello(parameters=[parameter(1, name.encode())])
+        link.expect_open()
+        link.carrier.close()
+
+
+def _not_kept(record: Callable[[Link], bytes]) -> Callable[[Trial], None]:
+    """A record in HELLO that must not count, and one that does."""
+
+    def run(t: Trial) -> None:
+        t.start(unix_time=UNIX_TIME)
+        first = t.connect("first")
+        first.shake()
+        first.hello(parameters=[parameter(2, record(first))])
+        first.expect_open()
+        if kept := t.do("count")["records"]:
+            first.fail("records", Kind.NOT_REJECTED, "no record kept", f"{kept} are")
+        second = t.stranger("second", "127.0.0.1:7001")
+        second.shake()
+        good = peer_record(second.identity, UNIX_TIME, addresses=[address("127.0.0.1", 7001)])
+        second.hello(parameters=[parameter(2, good)])
+        second.expect_open()
+        if (kept := t.do("count")["records"]) != 1:
+            second.fail("records", Kind.WRONG, "the record of the second peer kept", f"{kept} are")
+
+    return run
+
+
+def _spoiled_record(link: Link) -> bytes:
+    good = peer_record(link.identity, UNIX_TIME, addresses=[address("127.0.0.1", 7800)])
+    return good[:-1] + bytes([good[-1] ^ 1])
+
+
+_title = "Sends a record {} in HELLO. The subject goes on and does not keep it, but keeps that of another peer."
+add(
+    "FR-0310",
+    "FR-027",
+    _title.format("of somebody else"),
+    _not_kept(lambda link: _record_of("somebody")),
+    roles=RESPONDER,
+    nets=INLINE,
+    features="record links count",
+)
+add(
+    "FR-0312",
+    "FR-028",
+    _title.format("with a wrong signature"),
+    _not_kept(_spoiled_record),
+    roles=RESPONDER,
+    nets=INLINE,
+    features="record links count",
+)
+
 # --- extensions ---
 
 
@@ -494,6 +557,30 @@ def own_number_of_the_extension(t: Trial) -> None:
     link = _with_extension(t, agreed=True)
     link.send(unknown(0x90))
     link.expect_close("UNKNOWN_FRAME")
+
+
+@case("EX-0035", "EX-001 EX-002 EX-003", features="extensions")
+def own_list(t: Trial) -> None:
+    """Reads the HELLO of a subject that understands two extensions. It lists both under the numbers that it was given,
+    no name twice, and at most 24 whose ranges are disjoint."""
+    wanted = [("conformance/1", 0xA0, 2), ("conformance/2", 0xB0, 16)]
+    t.start(extensions=[{"name": name, "base": base, "count": count} for name, base, count in wanted])
+    link = t.connect()
+    link.shake()
+    values = [one["value"] for one in link.hello()["parameters"] if one["tag"] == 4]
+    listed = decode("Extensions", values[0])["entries"] if values else []
+    found = [(one["name"].decode(), one["base"], one["count"]) for one in listed]
+    if [one for one in found if not one[0].startswith("grease/")] != wanted:
+        link.fail("extensions", Kind.WRONG, f"{wanted}", f"{found} came")
+
+
+@case("EX-0036", "EX-011 GN-007", features="extensions")
+def extensions_weaken_nothing(t: Trial) -> None:
+    """Agrees on an extension, and sends a malformed PING. The subject closes with PROTOCOL."""
+    link = _with_extension(t, agreed=True)
+    link.expect_open()
+    link.send(ping(b"short"))
+    link.expect_close("PROTOCOL", blame=frame_type("PING"))
 
 
 @case("EX-0034", "EX-020 FR-040 FR-041", roles=RESPONDER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from p2pwire_conformance.carrier import Inline
 from p2pwire_conformance.case import INITIATOR, INLINE, RESPONDER, add, case
 from p2pwire_conformance.keys import psk_of
 from p2pwire_conformance.link import Link, Plan
@@ -103,6 +104,37 @@ _REFUSED: Final[Mapping[str, tuple[str, str, Plan, str]]] = {
 for _id, (_cited, _what, _plan, _reason) in _REFUSED.items():
     _title = f"Offers {_what}. The subject refuses with {_reason}, lists what it accepts, and closes."
     add(_id, _cited, _title, _refused(_plan, _reason), roles=RESPONDER)
+
+
+@case("VN-0026", "VN-050", roles=RESPONDER, features="chacha")
+def refusal_lists_all(t: Trial) -> None:
+    """Offers version 2 alone to a subject that has suites 1 and 2. Its refusal lists version 1, both suites, and
+    nothing more but GREASE."""
+    t.start(suites=[1, 2])
+    link = t.connect()
+    link.send_offer(Plan(versions=[2]))
+    refusal = link.read_refusal("NO_VERSION")
+    versions, suites = (sorted(v for v in refusal[name] if not is_grease16(v)) for name in ("versions", "suites"))
+    if (versions, suites) != ([1], [1, 2]):
+        link.fail("refusal-lists", Kind.WRONG, "version 1 and suites 1 and 2", f"{versions} and {suites} came")
+
+
+@case("VN-0027", "VN-051 CL-010", roles=RESPONDER, nets=INLINE)
+def lingers_after_a_refusal(t: Trial) -> None:
+    """Offers version 2 alone, and neither sends nor ends the stream after the refusal. The subject keeps the carrier
+    for 5 s, so that the refusal arrives, and closes it then."""
+    link = t.connect()
+    link.send_offer(Plan(versions=[2]))
+    link.read_refusal("NO_VERSION")
+    carrier = link.carrier
+    assert isinstance(carrier, Inline)
+    t.tick(link, 4.9)
+    if carrier.closed:
+        link.fail("drain-time", Kind.WRONG, "the carrier to be read for 5 s", "it was closed before")
+    t.tick(link, 0.2)
+    if not carrier.closed:
+        link.fail("drain-time", Kind.NOT_REJECTED, "the carrier to be closed after 5 s", "it is open")
+
 
 _HEAD: Final = constant("PREAMBLE_HEADER")
 _MALFORMED: Final[Mapping[str, tuple[str, str, Plan, int | None]]] = {
@@ -288,6 +320,21 @@ def honest_offer(t: Trial) -> None:
         link.fail("offer", Kind.WRONG, "no suite 3 without a network secret", f"{offer['suites']} came")
 
 
+@case("VN-0102", "VN-021 VN-022 HS-010", roles=INITIATOR, features="chacha")
+def own_preference(t: Trial) -> None:
+    """Reads the first flight of a subject that prefers suite 2. It lists suite 2 before suite 1, and the handshake
+    works in the suite that it names as key_suite."""
+    t.start(suites=[2, 1])
+    link = t.connect()
+    offer = link.read_offer()
+    listed = [suite for suite in offer["suites"] if suite in (1, 2)]
+    if listed != [2, 1]:
+        link.fail("preference", Kind.WRONG, "suite 2 before suite 1", f"{offer['suites']} came")
+    link.send_answer()
+    link.read_proof()
+    link.hello()
+
+
 @case("VN-0101", "GN-002", roles=INITIATOR)
 def answer_in_pieces(t: Trial) -> None:
     """Answers byte by byte. The subject goes on."""
@@ -352,9 +399,9 @@ def refusal(reason: int, **values: Any) -> bytes:
 _TRAILING: Final = refusal(1)[:10] + bytes([refusal(1)[10] + 1]) + refusal(1)[11:] + b"\0"
 
 _REFUSALS: Final[Mapping[str, tuple[str, str, bytes]]] = {
-    "VN-0130": ("VN-058", "NO_VERSION", refusal(1, versions=[2])),
-    "VN-0131": ("VN-058", "NO_SUITE", refusal(2, suites=[UNKNOWN])),
-    "VN-0132": ("VN-058", "BUSY", refusal(4)),
+    "VN-0130": ("VN-058 VN-065 VN-066", "NO_VERSION", refusal(1, versions=[2])),
+    "VN-0131": ("VN-058 VN-065 VN-066", "NO_SUITE", refusal(2, suites=[UNKNOWN])),
+    "VN-0132": ("VN-058 VN-065 VN-066", "BUSY", refusal(4)),
     "VN-0133": ("VN-059", "an unknown reason", refusal(99)),
     "VN-0134": ("VN-053", "USE_SUITE and nothing but an unknown suite", refusal(3, suites=[UNKNOWN])),
     "VN-0135": ("VN-053", "USE_SUITE and suite 1, for which message 1 was made", refusal(3, suites=[1])),
@@ -390,3 +437,46 @@ def reports_the_suite(t: Trial) -> None:
     told = t.event("refused")
     if told.get("suite") != 1:
         link.fail("suite-reported", Kind.WRONG, "suite 1 reported", f"{told.get('suite')} was")
+
+
+def _no_advice(data: bytes, **config: Any) -> Callable[[Trial], None]:
+    """A refusal that leads to no suite."""
+
+    def run(t: Trial) -> None:
+        t.start(**config)
+        link = t.connect()
+        link.read_offer(Plan(psk=psk_of(SECRET) if "network_secret" in config else b""))
+        link.send_bytes(data, "refusal")
+        link.expect_silence()
+        told = t.event("refused")
+        if told.get("suite") is not None:
+            link.fail("suite-reported", Kind.WRONG, "no suite reported", f"{told['suite']} was")
+
+    return run
+
+
+add(
+    "VN-0142",
+    "VN-052 VN-053",
+    """Refuses with USE_SUITE and suites 1 and 2, where the subject made message 1 for suite 2, which it prefers. By its
+    own order the suite is 2 again: it takes the handshake for failed and reports no suite.""",
+    _no_advice(refusal(3, suites=[1, 2]), suites=[2, 1]),
+    roles=INITIATOR,
+    features="chacha events",
+)
+add(
+    "VN-0143",
+    "VN-053",
+    "Refuses with USE_SUITE and the suite for which message 1 was made. The subject reports no suite.",
+    _no_advice(refusal(3, suites=[1]), suites=[1]),
+    roles=INITIATOR,
+    features="events",
+)
+add(
+    "VN-0144",
+    "VN-043",
+    "Refuses a subject with a network secret, with USE_SUITE and suite 1. It closes silently and reports no suite.",
+    _no_advice(refusal(3, suites=[1]), network_secret=SECRET.hex()),
+    roles=INITIATOR,
+    features="psk events",
+)
