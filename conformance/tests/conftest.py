@@ -22,12 +22,14 @@ def reference() -> Iterator[Adapter]:
 
 @pytest.fixture
 def toy() -> Iterator[Callable[[str], Adapter]]:
-    """An adapter that says hello and then runs these lines, with `ask()` for the next request and `say(text)`."""
+    """An adapter that says hello and then runs these lines, with `ask()` for the next request, `say(text)` and
+    `wait()`."""
     made: list[Adapter] = []
 
     def make(body: str, *, hello: str = HELLO) -> Adapter:
         script = (
-            "import json, sys, time\n"
+            "import json, os, signal, subprocess, sys, time\n"
+            "def wait(): time.sleep(600)\n"
             "def ask(): return json.loads(sys.stdin.readline() or sys.exit(0))\n"
             "def say(text): print(text, flush=True)\n"
             f"ask(); say({hello!r})\n{body}\n"
