@@ -26,6 +26,8 @@ AMBIENT: Final = frozenset(
 """Frames that a subject may send whenever it likes; they are noted, and not taken for an answer."""
 UNPROMPTED: Final = frozenset(map(close_code, ("NONE", "INTERNAL", "NOT_ALLOWED", "SHUTDOWN", "BUSY")))
 """Codes with which a subject may end a link for reasons of its own (GN-014)."""
+PROBES: Final = (b"fence", b"go on?!!")
+"""How the data of PINGs begins that only ask whether the link goes on."""
 ANSWERS: Final = frozenset(["Close", "Join", "Refuse", "Leave"])
 """What a fence proves the absence of, beside REJECT 5 and 6."""
 
@@ -246,7 +248,7 @@ class Link(Shaker):
     def fence(self, check: str = "fence") -> list[Frame]:
         """PING, and what comes until its PONG: all that earlier frames caused."""
         self._fences += 1
-        data = b"fence" + self._fences.to_bytes(3, "big")
+        data = PROBES[0] + self._fences.to_bytes(3, "big")
         self.send(Tree("Ping", data=data))
         found: list[Frame] = []
         while True:
@@ -282,12 +284,12 @@ class Link(Shaker):
                 if fenced:
                     self.fail(check, Kind.SILENT_DROP, wanted, f"nothing came{self._within()}")
                 fenced = True
-                self.send(Tree("Ping", data=b"go on?!!"))
+                self.send(Tree("Ping", data=PROBES[1]))
                 continue
             found = self._frames.pop(0)
             if found.name == "Close":
                 break
-            if found.name == "Pong" and found["data"] == b"go on?!!":
+            if found.name == "Pong" and found["data"] == PROBES[1]:
                 self.fail(check, Kind.NOT_REJECTED, wanted, "the link goes on")
             if found.name == never:
                 self.fail("acted", Kind.NOT_SILENT, f"no {never} before {wanted}", f"{found} came")
@@ -348,6 +350,7 @@ class Link(Shaker):
         found = next((one for one in self.noticed if one.name == "Join" and one["topic"] == object.topic), None)
         while found is None:
             one = self.expect("Join", "join")
+            self.noticed.append(one)
             found = one if one["topic"] == object.topic else None
         if found["cap"] != cap_of(object.oid, self.hash, initiator=not self.initiator):
             self.fail("cap", Kind.WRONG, "the cap of this link and role", "another one came")

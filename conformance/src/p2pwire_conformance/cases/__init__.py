@@ -15,6 +15,8 @@ from p2pwire_conformance.cases import sa as sa
 from p2pwire_conformance.cases import st as st
 from p2pwire_conformance.cases import telling as telling
 from p2pwire_conformance.cases import tm as tm
+from p2pwire_conformance.cases import topics as topics
 from p2pwire_conformance.cases import tp as tp
 from p2pwire_conformance.cases import tr as tr
+from p2pwire_conformance.cases import ur as ur
 from p2pwire_conformance.cases import vn as vn
