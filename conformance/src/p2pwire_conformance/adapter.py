@@ -181,7 +181,8 @@ class Adapter:
         raise self._hangs(f"the adapter did not answer {op!r} within {allowed:.0f} s")
 
     def _write(self, op: str, data: bytes, until: float) -> None:
-        """Hand it a line. An adapter that hangs does not read either, and must not keep the suite with it."""
+        """Hand it a line. An adapter that hangs does not read either, and must not keep the suite with it; why one reads
+        no more shows in what it has written."""
         process = self._process
         if process is None or process.stdin is None:
             raise AdapterFault("the adapter does not run")
@@ -197,7 +198,7 @@ class Adapter:
                     if not selector.select(max(0.0, until - time.monotonic())):
                         raise self._hangs(f"the adapter did not read {op!r}: {len(left)} of {len(data)} bytes are left")
         except (OSError, ValueError):
-            raise self._died(op) from None
+            return
 
     def wait_event(self, patience: float) -> bool:
         """Wait for one more event. Whether one came."""
