@@ -10,7 +10,7 @@ from p2pwire.connection import connection, handshake, inbox, incoming, records
 from p2pwire.connection.state import LinkInput, LinkState
 from p2pwire.connection.timers import Timer, Timers
 from p2pwire.crypto import identity, noise
-from p2pwire.node import admission
+from p2pwire.node import admission, dialer, meeting
 from p2pwire.wire.registry import CloseCode, FrameType
 
 from faults import cell, mutant, without_tag, without_timer
@@ -731,3 +731,128 @@ def newer_duplicate_closed() -> None:
                 self._close_duplicate(max(link, other, key=lambda one: one.offered_at))
 
     admission.Admission.settle_duplicates = settle
+
+
+@mutant
+def second_attempt_with_one_suite() -> None:
+    _lists(
+        lambda shake, versions, suites: (
+            (versions, (shake.suite,))
+            if _initiates(shake) and shake._config.key_suite is not None
+            else (versions, suites)
+        )
+    )
+
+
+@mutant
+def second_attempt_tells_of_the_refusal() -> None:
+    read, parameters = handshake.Handshake.read_refusal, handshake.Handshake._parameters
+    heard: list[bytes] = []
+
+    def listening(self: Any, raw: bytes) -> Any:
+        heard.append(raw[-8:])
+        return read(self, raw)
+
+    handshake.Handshake.read_refusal = listening
+    handshake.Handshake._parameters = lambda self: (
+        (handshake.Parameter(0x31, heard[-1]),) if heard and _initiates(self) else parameters(self)
+    )
+
+
+@mutant
+def second_attempt_with_the_same_key() -> None:
+    begin = handshake.Handshake.__init__
+
+    def kept(self: Any, config: Any, role: Any, *given: Any) -> None:
+        begin(self, config, role, *given)
+        if role is connection.Role.INITIATOR:
+            self._ephemeral_seed = config.identity.seed
+
+    handshake.Handshake.__init__ = kept
+
+
+@mutant
+def attempts_without_end() -> None:
+    def retry(self: Any, link: Any) -> bool:
+        if link.attempt is None or link.wanted_suite is None:
+            return False
+        self._begin(meeting.Attempt(link.attempt.target, link.attempt.grease, link.wanted_suite))
+        return True
+
+    meeting.Meeting._retry = retry
+
+
+@mutant
+def lists_shortened_after_a_failure() -> None:
+    failed: list[bool] = []
+    report = connection.Connection._report
+
+    def noting(self: Any, *given: Any, **named: Any) -> None:
+        if self.identity is None:
+            failed.append(True)
+        report(self, *given, **named)
+
+    connection.Connection._report = noting
+    _lists(
+        lambda shake, versions, suites: (versions, suites[:1]) if failed and _initiates(shake) else (versions, suites)
+    )
+
+
+@mutant
+def any_number_of_half_open_links() -> None:
+    admission.HALF_OPEN_PER_GROUP = 1 << 20
+
+
+@mutant
+def any_number_of_inbound_links() -> None:
+    begin = admission.Admission.__init__
+    admission.Admission.__init__ = lambda self, core, identity, most: begin(self, core, identity, 1 << 20)
+
+
+@mutant
+def half_open_links_of_this_machine_counted() -> None:
+    admits = admission.Admission.admits
+
+    def strict(self: Any, remote: Any) -> bool:
+        live = [link for link in self._inbound if not link.over and not link.identity]
+        return len(live) < 12 and admits(self, remote)
+
+    admission.Admission.admits = strict
+
+
+@mutant
+def outbound_links_make_room() -> None:
+    def room(self: Any, live: Any, remote: Any) -> bool:
+        for link in list(self._core.links.values()):
+            if link.outbound and not link.over:
+                self._core.send(link, admission.CloseLink(CloseCode.BUSY, "the room is needed"))
+        return True
+
+    admission.Admission._make_room = room
+
+
+@mutant
+def second_link_made() -> None:
+    connection.Connection._check_wanted = lambda self, identity: None
+
+
+@mutant
+def crossing_links_judged_the_other_way() -> None:
+    settle = admission.Admission.settle_duplicates
+
+    def other_way(self: Any, link: Any) -> None:
+        own, self._identity = self._identity, bytes(byte ^ 0xFF for byte in self._identity)
+        try:
+            settle(self, link)
+        finally:
+            self._identity = own
+
+    admission.Admission.settle_duplicates = other_way
+
+
+@mutant
+def duplicates_dialled_again() -> None:
+    closed = dialer.Dialer.closed
+    dialer.Dialer.closed = lambda self, identity, now, *, target=None, reconnect=True: closed(
+        self, identity, now, target=target
+    )

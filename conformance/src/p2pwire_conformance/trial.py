@@ -55,6 +55,10 @@ class Trial:
         if self._subject.choices.get(choice, value) != value:
             raise NotApplicable(f"choice:{choice}")
 
+    def choice(self, name: str, otherwise: str) -> str:
+        """What the subject says that it does."""
+        return self._subject.choices.get(name, otherwise)
+
     # --- the subject ---
 
     def start(self, **config: Any) -> None:

@@ -12,6 +12,7 @@ from p2pwire_conformance.cases import ka as ka
 from p2pwire_conformance.cases import pv as pv
 from p2pwire_conformance.cases import px as px
 from p2pwire_conformance.cases import sa as sa
+from p2pwire_conformance.cases import several as several
 from p2pwire_conformance.cases import st as st
 from p2pwire_conformance.cases import telling as telling
 from p2pwire_conformance.cases import tm as tm

@@ -58,7 +58,7 @@ for _number, (_code, _due) in enumerate(((0, 0), (5, 5), (13, 13), (99, 1), (0xF
 
 @case("CL-0040", "CL-040 CL-043", features="events")
 def truncation(t: Trial) -> None:
-    """Ends the stream without CLOSE, at a record's end. The subject tells its application of a truncation."""
+    """Ends the stream without CLOSE, at a record's end (T7). The subject tells its application of a truncation."""
     link = t.open()
     link.expect_open()
     link.finish()
@@ -70,7 +70,7 @@ def truncation(t: Trial) -> None:
 
 @case("CL-0041", "CL-040", features="events")
 def truncated_record(t: Trial) -> None:
-    """Ends the stream within a record. The subject tells its application of a truncation."""
+    """Ends the stream within a record (T7). The subject tells its application of a truncation."""
     link = t.open()
     link.send_bytes(link.seal(frame(ping()))[:-1], "a record without its last byte")
     link.finish()
@@ -222,7 +222,7 @@ for _id, (_frames, _close, _type) in _BLAMES.items():
     _title = (
         f"Sends a frame of type {_type:#04x} that is at fault. The subject closes with {_close} and blames that type."
     )
-    add(_id, "CL-003 CL-004", _title, _blamed(_frames, _close, _type))
+    add(_id, "CL-003 CL-004 GN-011", _title, _blamed(_frames, _close, _type))
 
 
 @case("CL-0070", "CL-011 CL-005")

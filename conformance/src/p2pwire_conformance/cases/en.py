@@ -129,7 +129,7 @@ def frame_over_two_records(t: Trial) -> None:
     link.expect_close("PROTOCOL")
 
 
-@case("EN-0040", "EN-015 FR-001 KA-002")
+@case("EN-0040", "EN-015 FR-001 KA-002 KA-005")
 def coalesced_frames(t: Trial) -> None:
     """Sends 50 PINGs in one record. The subject answers all, in order."""
     link = t.open()
@@ -231,7 +231,7 @@ def _through_rekey(bug: Bug | None) -> Callable[[Trial], None]:
 add(
     "EN-0050",
     "EN-011 EN-012",
-    "Sends 65536 records, replaces its key, and goes on with n. The subject does the same.",
+    "Sends 65536 records, replaces its key, and goes on with n (T28). The subject does the same.",
     _through_rekey(None),
     nets=INLINE,
     features="fetch",

@@ -348,6 +348,12 @@ _MORE: Final[Mapping[str, str]] = {
     "tag": "FR-021",
 }
 """Words of a fault -> another requirement that it breaks."""
+_ATTACKS: Final[Mapping[str, str]] = {
+    "an escape sequence in the agent": " (T20)",
+    "a control character in the detail": " (T20)",
+    "a count one too high": " (T10)",
+    "a hash count that goes past the frame": " (T10)",
+}
 
 for _name, _sample in SAMPLES.items():
     _layout = _sample.layout
@@ -355,7 +361,8 @@ for _name, _sample in SAMPLES.items():
         _id = f"FR-{1000 + 40 * (_layout.frame_type or 0) + _number:04d}"
         _cited = " ".join(("GN-007", "FR-011", *(id for word, id in _MORE.items() if word in _what)))
         _cited += " FR-023" if _name == "Hello" and ("agent" in _what or "observed" in _what) else ""
-        _title = f"Sends {_name.upper()} with {_what}, which is malformed. The subject closes with PROTOCOL."
+        _title = f"Sends {_name.upper()} with {_what}, which is malformed{_ATTACKS.get(_what, '')}."
+        _title += " The subject closes with PROTOCOL."
         add(_id, _cited, _title, _malformed(_name, _bytes))
 
 
@@ -585,7 +592,7 @@ def extensions_weaken_nothing(t: Trial) -> None:
 
 @case("EX-0034", "EX-020 FR-040 FR-041", roles=RESPONDER)
 def grease_everywhere(t: Trial) -> None:
-    """Sends GREASE frames and PAD between PINGs. The subject answers all PINGs, in order, and nothing else."""
+    """Sends GREASE frames and PAD between PINGs (T30). The subject answers all PINGs, in order, and nothing else."""
     link = t.open()
     for number in range(8):
         kinds = constant("GREASE_FRAMES")

@@ -46,9 +46,9 @@ def _last_length(length: int) -> Callable[[Trial], None]:
 
 for _number, _size in _LENGTHS.items():
     _title = f"Announces a first handshake message of {_size} bytes. The subject closes without waiting for them."
-    add(f"HS-000{_number + 1}", "HS-001 HS-032", _title, _length(_size))
+    add(f"HS-000{_number + 1}", "GN-004 HS-001 HS-032", _title, _length(_size))
     _title = f"Announces a message 3 of {_size} bytes. The subject closes without waiting for them."
-    add(f"HS-000{_number + 5}", "HS-001 HS-032", _title, _last_length(_size), roles=RESPONDER)
+    add(f"HS-000{_number + 5}", "GN-004 HS-001 HS-032", _title, _last_length(_size), roles=RESPONDER)
 
 
 def _silent_first(plan: Plan) -> Callable[[Trial], None]:
@@ -128,7 +128,7 @@ for _id, (_cited, _bug) in _BUGS.items():
 add(
     "HS-0054",
     "HS-010 HS-026",
-    "Hashes another preamble_I than the one that was sent. The subject closes without message 3.",
+    "Hashes another preamble_I than the one that was sent, as if it had been edited on the way (T1). The subject closes without message 3.",
     _silent_last(Plan(bugs=frozenset({Bug.OTHER_PROLOGUE}))),
     roles=INITIATOR,
 )
@@ -160,7 +160,9 @@ _IDENTITIES: Final[Mapping[str, tuple[str, str, bytes]]] = {
     "HS-0070": ("ID-003", "a y that belongs to no point of the curve", _NO_POINT),
 }
 for _id, (_cited, _what, _key) in _IDENTITIES.items():
-    _title = f"Claims the identity {_what}, with the signature for keys of small order. The subject closes silently."
+    _title = (
+        f"Claims the identity {_what}, with the signature for keys of small order (T5). The subject closes silently."
+    )
     _plan = Plan(identity=_key, bugs=frozenset({Bug.UNIVERSAL_SIGNATURE}))
     add(_id, f"{_cited} HS-028", _title, _silent_last(_plan))
 
@@ -358,7 +360,7 @@ def no_amplification(t: Trial) -> None:
         link.fail("amplification", Kind.WRONG, "at most 1549 bytes", f"{link.received} came")
 
 
-@case("HS-0103", "HS-010 VN-027", features="chacha")
+@case("HS-0103", "HS-010 VN-022 VN-027", features="chacha")
 def suite_2(t: Trial) -> None:
     """Shakes hands in suite 2, ChaCha20-Poly1305, with a subject that prefers it. Records flow both ways."""
     t.start(suites=[2, 1])

@@ -62,7 +62,9 @@ def _exactly(kind: bytes) -> Callable[[Trial], None]:
     return run
 
 
-_title = "Sends exactly 1000 {} while no time goes by, and one more. The subject takes the 1000 and closes with FLOOD."
+_title = (
+    "Sends exactly 1000 {} while no time goes by, and one more (T11). The subject takes the 1000 and closes with FLOOD."
+)
 add("KA-0010", "KA-020 KA-022", _title.format("empty PADs"), _exactly(frame(Tree("Pad"))), nets=INLINE)
 add("KA-0011", "KA-020 KA-022", _title.format("unknown odd frames"), _exactly(unknown(0x0B)), nets=INLINE)
 add("KA-0012", "KA-020 KA-022", _title.format("CREDITs of 64"), _exactly(frame(Tree("Credit", blocks=64))), nets=INLINE)
@@ -99,7 +101,7 @@ def _flood(kind: bytes) -> Callable[[Trial], None]:
     return run
 
 
-_title = "Sends 100000 {} as fast as it can. The subject closes with FLOOD."
+_title = "Sends 100000 {} as fast as it can (T11). The subject closes with FLOOD."
 add("KA-0016", "KA-020 KA-022", _title.format("empty PADs"), _flood(frame(Tree("Pad"))), nets=TCP)
 add("KA-0017", "KA-020 KA-022", _title.format("unknown odd frames"), _flood(unknown(0x0B)), nets=TCP)
 

@@ -10,7 +10,7 @@ from p2pwire_conformance.trial import Trial
 from p2pwire_conformance.verdict import Kind
 
 
-@case("SA-0001", "HS-010 HS-024 HS-025 FR-002 KA-001")
+@case("SA-0001", "HS-010 HS-011 HS-014 HS-024 HS-025 VN-025 VN-026 FR-002 KA-001")
 def first_contact(t: Trial) -> None:
     """Shakes hands, exchanges HELLO and sends one PING. The subject proves its identity over this handshake, sends
     HELLO first, and answers with the same 8 bytes."""
@@ -27,7 +27,7 @@ def orderly_close(t: Trial) -> None:
     link.expect_dropped("close-not-answered")
 
 
-@case("SA-0003", "TP-030 TR-001", features="share", depends="SA-0001")
+@case("SA-0003", "TP-030 TR-001 FR-013", features="share", depends="SA-0001")
 def opens_a_topic(t: Trial) -> None:
     """Joins the topic of a blob that the subject shares. It joins too, with the right cap, and tells OBJECT."""
     shared = blob(20000)

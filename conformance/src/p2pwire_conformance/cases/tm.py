@@ -82,7 +82,7 @@ def dribbled_handshake(t: Trial) -> None:
     link.expect_silence("after-10-s")
 
 
-@case("TM-0006", "TM-005", nets=INLINE)
+@case("TM-0006", "TM-005 HS-031", nets=INLINE)
 def no_hello(t: Trial) -> None:
     """Shakes hands and sends no HELLO. The subject waits 10 s and closes with TIMEOUT."""
     link = t.handshaken()
@@ -138,7 +138,7 @@ add("TM-0011", "KA-010 KA-011", _title.format("150 s", ""), _idle_for(150), nets
 add("TM-0012", "KA-010 KA-011", _title.format("600 s", ", which is its own"), _idle_for(600), nets=INLINE)
 
 
-@case("TM-0013", "KA-013 KA-010 KA-011", nets=INLINE, features="limits")
+@case("TM-0013", "KA-003 KA-013 KA-010 KA-011", nets=INLINE, features="limits")
 def four_pings(t: Trial) -> None:
     """Agrees on an idle time of 600 s and sends nothing. The subject sends PINGs each 60 s, four of them, and no more
     while they are unanswered; after 600 s it closes with TIMEOUT."""

@@ -139,9 +139,9 @@ def lingers_after_a_refusal(t: Trial) -> None:
 _HEAD: Final = constant("PREAMBLE_HEADER")
 _MALFORMED: Final[Mapping[str, tuple[str, str, Plan, int | None]]] = {
     "VN-0030": ("VN-004", "a preamble of length 3, without the body", Plan(head={"length": 3}), _HEAD),
-    "VN-0031": ("VN-004", "a preamble of length 513, without the body", Plan(head={"length": 513}), _HEAD),
+    "VN-0031": ("VN-004 GN-004", "a preamble of length 513, without the body", Plan(head={"length": 513}), _HEAD),
     "VN-0032": ("VN-004", "a preamble of length 0", Plan(head={"length": 0}), _HEAD),
-    "VN-0033": ("VN-004", "a preamble of length 65535, without the body", Plan(head={"length": 65535}), _HEAD),
+    "VN-0033": ("VN-004 GN-004", "a preamble of length 65535, without the body", Plan(head={"length": 65535}), _HEAD),
     "VN-0034": ("VN-005", "a preamble of kind 00", Plan(head={"kind": 0}), None),
     "VN-0035": ("VN-005", "a preamble of kind 02", Plan(head={"kind": 2}), None),
     "VN-0036": ("VN-005", "a preamble of kind 03", Plan(head={"kind": 3}), None),
@@ -421,7 +421,7 @@ def _refuses(data: bytes) -> Callable[[Trial], None]:
 
 
 for _id, (_cited, _what, _data) in _REFUSALS.items():
-    _title = f"Refuses with {_what}. The subject closes without a byte more."
+    _title = f"Refuses with {_what} (T6). The subject closes without a byte more."
     add(_id, _cited, _title, _refuses(_data), roles=INITIATOR)
 
 
