@@ -19,7 +19,6 @@ const NO_FRAME = 0xff
 const HANDSHAKE_TIME = 10_000, HELLO_TIME = 10_000, DRAIN_TIME = 5_000, PING_TIME = 60_000, IDLE = 150_000
 const DRAIN_BYTES = 20 * 2 ** 20
 const ANSWERS = 65536
-const INBOUND = 200
 const BURST = 1000, RATE = 100, BYTES_BURST = 2 ** 20, BYTES_RATE = 65536
 const ON_A_HANDLE = new Set([f.OBJECT, f.HAVE, f.LOST, f.INTEREST, f.SUGGEST, f.PEERS, f.GET_PEERS])
 const NOT_COUNTED = new Set([f.HELLO, f.CLOSE, f.REQUEST, f.DATA, f.REJECT])
@@ -74,7 +73,6 @@ export class Peer {
     this.bytes = BYTES_BURST * 1000
     this.filled = now
     this.elders = []
-    if (!this.initiator && links.length >= INBOUND) return this.#drop('too many links')
     this.reading = this.#run()
     this.wanted = this.reading.next().value
   }

@@ -48,7 +48,6 @@ HANDSHAKE_TIME, HELLO_TIME, DRAIN_TIME, PING_TIME = 10_000, 10_000, 5_000, 60_00
 IDLE: Final = 150
 DRAIN_BYTES: Final = 20 << 20
 ANSWERS: Final = 65536
-INBOUND: Final = 200
 
 
 class LinkFaultError(Exception):
@@ -98,8 +97,6 @@ class Peer:
         self.frames_left, self.bytes_left, self.filled = 1000_000, (1 << 20) * 1000, now
         self.buffer, self.out, self.at_end = bytearray(), bytearray(), False
         self.reading = self._shake()
-        if not self.initiator and len(self.links) >= INBOUND:
-            self._drop("too many links")
         self.wanted = self.waiting = 0
         self._work()
 

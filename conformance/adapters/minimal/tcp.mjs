@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { Identity } from './keys.mjs'
 import { Peer } from './peer.mjs'
 
+const INBOUND = 200 // links that are accepted at a time
 const ROOM = 65536 // bytes that may wait for the network; while there are more nothing is read
 const LOOK = 50 // milliseconds between two looks at the clock
 
@@ -65,6 +66,10 @@ export class Host {
   }
 
   #carry(socket) {
+    if (this.role === 'responder' && this.peers.length >= INBOUND) {
+      socket.destroy()
+      return
+    }
     const peer = this.peer(milliseconds())
     const turn = (data) => {
       if (data) peer.receive(data, milliseconds())

@@ -12,6 +12,8 @@ from typing import Any
 from keys import own_record
 from peer import Peer
 
+INBOUND = 200
+"""links that are accepted at a time."""
 ROOM = 65536
 """bytes that may wait for the network; while there are more nothing is read."""
 LOOK = 0.05
@@ -67,6 +69,9 @@ class Host:
             task.cancel()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.role == "responder" and len(self.peers) >= INBOUND:
+            writer.transport.abort()
+            return
         task, peer, pipe = asyncio.current_task(), self.peer(milliseconds()), writer.transport
         assert task is not None
         self._tasks.add(task)
