@@ -77,12 +77,19 @@ class Tcp:
         self._socket.close()
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """Take `host:port` apart. Raises `ValueError`."""
+    host, _, port = address.rpartition(":")
+    if not host.strip("[]") or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
 def dial(address: str, patience: float) -> Tcp:
     """Connect to `host:port`. Raises `Untestable`."""
-    host, _, port = address.rpartition(":")
     try:
-        return Tcp(socket.create_connection((host.strip("[]"), int(port)), patience))
-    except (OSError, ValueError, OverflowError) as error:
+        return Tcp(socket.create_connection(host_and_port(address), patience))
+    except (OSError, ValueError) as error:
         raise Untestable(f"nothing can be reached at {address}: {error}") from None
 
 

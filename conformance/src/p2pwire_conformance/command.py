@@ -17,6 +17,8 @@ from p2pwire_conformance import VERSION, report
 from p2pwire_conformance import selfcheck as proving
 from p2pwire_conformance import trace as tracing
 from p2pwire_conformance.adapter import Adapter
+from p2pwire_conformance.badge import badge
+from p2pwire_conformance.carrier import host_and_port
 from p2pwire_conformance.case import BOTH, CASES, GROUPS, NETS, Case
 from p2pwire_conformance.outcome import (
     FINE,
@@ -30,6 +32,7 @@ from p2pwire_conformance.outcome import (
     stale,
 )
 from p2pwire_conformance.protocol import requirements, threats
+from p2pwire_conformance.report_html import html
 from p2pwire_conformance.runner import PATIENCE, Execution, Planned, Runner, plan, run_all
 from p2pwire_conformance.smoke import smoke as check_adapter
 from p2pwire_conformance.subject import AdapterSubject, BareSubject, Subject
@@ -86,6 +89,8 @@ def _chosen(ids: Sequence[str], cited: Sequence[str]) -> list[Case]:
 @click.option("--results", type=click.Path(path_type=Path), help="Write results.json here.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML here.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write a summary in Markdown here.")
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Write everything as one HTML file here.")
+@click.option("--badge", "image", type=click.Path(path_type=Path), help="Write a badge in SVG here.")
 @click.option(
     "--baseline", type=click.Path(path_type=Path, exists=True), help="Known failures: a CASE/ROLE/NET or CASE a line."
 )
@@ -115,6 +120,8 @@ def run(
     results: Path | None,
     junit: Path | None,
     markdown: Path | None,
+    page: Path | None,
+    image: Path | None,
     baseline: Path | None,
     jobs: int,
     repeat: int,
@@ -143,6 +150,8 @@ def run(
         results: lambda: _json(report.results(subject, executions, seconds)),
         junit: lambda: report.junit(subject, executions),
         markdown: lambda: report.markdown(subject, executions),
+        page: lambda: html(subject, executions, seconds),
+        image: lambda: badge(executions),
     }
     for path, write in reports.items():
         if path is not None:
@@ -194,6 +203,10 @@ def _subject(bare: str | None, adapter: Sequence[str]) -> Subject:
     if bool(bare) is bool(adapter):
         raise click.UsageError("give either an adapter's command after `--`, or --bare HOST:PORT")
     if bare:
+        try:
+            host_and_port(bare)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
         return BareSubject(bare)
     try:
         return AdapterSubject(Adapter(adapter))
