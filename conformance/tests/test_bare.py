@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from p2pwire_conformance.case import CASES, LISTEN, RESPONDER
-from p2pwire_conformance.command import cli
+from p2pwire_conformance.command import USAGE, cli, main
 from p2pwire_conformance.runner import Runner, plan
 from p2pwire_conformance.subject import BareSubject
 from p2pwire_conformance.verdict import Verdict
@@ -72,7 +72,9 @@ def test_nobody_there() -> None:
 
 
 @pytest.mark.parametrize("address", ["nobody", "127.0.0.1", ":", "127.0.0.1:port", "127.0.0.1:99999"])
-def test_what_is_no_address(address: str) -> None:
-    done = CliRunner().invoke(cli, ["run", "--case", "SA-0001", "--bare", address])
-    assert done.exit_code == 64
-    assert "HOST:PORT" in done.output
+def test_what_is_no_address(address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["p2pwire-conformance", "run", "--bare", address])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == USAGE
+    assert f"{address!r} is not HOST:PORT" in capsys.readouterr().err

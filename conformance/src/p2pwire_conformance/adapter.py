@@ -181,8 +181,8 @@ class Adapter:
         raise self._hangs(f"the adapter did not answer {op!r} within {allowed:.0f} s")
 
     def _write(self, op: str, data: bytes, until: float) -> None:
-        """Hand it a line. An adapter that hangs does not read either, and must not keep the suite with it; why one reads
-        no more shows in what it has written."""
+        """Hand it a line. An adapter that hangs does not read either, and must not keep the suite with it. Why one
+        reads no more shows in what it has written."""
         process = self._process
         if process is None or process.stdin is None:
             raise AdapterFault("the adapter does not run")
