@@ -37,12 +37,16 @@ COMMANDS: list[cmd.Command] = [
     cmd.RequestBlocks(1, TOPIC, 0, 0, 0, BLOB.length, BLOB.root),
     cmd.CancelRequest(1),
     cmd.SendBlock(1, BLOB.siblings(0, 0), BLOB.block(0)),
+    cmd.SendBlocks(1, (BLOB.siblings(0, 0),), memoryview(BLOB.block(0))),
     cmd.RejectRequest(1, RejectCode.BUSY),
     cmd.SharePeers(TOPIC, (), (bytes(32),)),
     cmd.AskPeers(TOPIC, 8),
     cmd.Ping(b"12345678"),
     cmd.SendExtension("test/1", 0, b"body"),
 ]
+
+
+_COUNTED = (cmd.SendBlock, cmd.SendBlocks, cmd.TellUnits, cmd.SharePeers, cmd.SuggestUnits, cmd.SendExtension)
 
 
 def frozen(value: object, seen: set[int] | None = None) -> Any:
@@ -180,6 +184,11 @@ IMPOSSIBLE: dict[str, cmd.Command] = {
     "block: no data": cmd.SendBlock(1, BLOB.siblings(0, 0), b"", last=True),
     "block: too long": cmd.SendBlock(1, BLOB.siblings(0, 0), bytes(16385), last=True),
     "block: a short hash": cmd.SendBlock(1, (bytes(31),), BLOB.block(0)),
+    "blocks: none": cmd.SendBlocks(1, (), memoryview(b""), last=True),
+    "blocks: no data": cmd.SendBlocks(1, (BLOB.siblings(0, 0),), memoryview(b""), last=True),
+    "blocks: too long": cmd.SendBlocks(1, (BLOB.siblings(0, 0),), memoryview(bytes(16385)), last=True),
+    "blocks: a short hash": cmd.SendBlocks(1, ((bytes(31),),), memoryview(BLOB.block(0))),
+    "blocks: more than asked for": cmd.SendBlocks(1, (BLOB.siblings(0, 0), (), ()), memoryview(BLOB.data)),
     "reject: code": cmd.RejectRequest(1, 99),
     "peers: none": cmd.SharePeers(TOPIC, ()),
     "peers: an empty record": cmd.SharePeers(TOPIC, (msg.SharedRecord(0, b""),)),
@@ -227,7 +236,7 @@ def test_blocks_and_the_like_wait_for_room() -> None:
     assert count == -(-SEND_QUEUE_DATA // 1003)
     before = frozen(connection)
     for command in COMMANDS:
-        if isinstance(command, cmd.SendBlock | cmd.TellUnits | cmd.SharePeers | cmd.SuggestUnits | cmd.SendExtension):
+        if isinstance(command, _COUNTED):
             with pytest.raises(LocalProtocolError, match="can_send"):
                 connection.send(command)
     assert frozen(connection) == before
@@ -316,7 +325,7 @@ def test_more_input_than_may_be() -> None:
     assert not connection.wants_data
     before = frozen(connection)
     with pytest.raises(LocalProtocolError, match="unparsed"):
-        connection.receive_data(b"x", remote.now)
+        connection.receive_data(bytes(MAX_INPUT % MAX_READ + 1), remote.now)
     assert frozen(connection) == before
 
 

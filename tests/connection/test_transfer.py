@@ -15,10 +15,10 @@ from p2pwire.connection import events as ev
 from p2pwire.connection.commands import LocalProtocolError
 from p2pwire.connection.config import Limits
 from p2pwire.content.hashing import BLOCK, block_count
-from p2pwire.content.merkle import tree_height
+from p2pwire.content.merkle import Tree, tree_height
 from p2pwire.testing.pair import Pair, Side
 from p2pwire.wire import messages as msg
-from p2pwire.wire.registry import INITIAL_CREDIT, MAX_LENGTH, CloseCode, FrameType, RejectCode
+from p2pwire.wire.registry import INITIAL_CREDIT, MAX_LENGTH, SEND_QUEUE_DATA, CloseCode, FrameType, RejectCode
 from tests.connection.remote import BOTH, HELLO, Blob, Remote, config, raw, responder
 
 BLOB = Blob(11, tail=777)
@@ -75,6 +75,65 @@ def test_what_is_proved_is_told_for_ones_own_tree() -> None:
     remote.say(*BLOB.answer(1, 0, 1))
     (event,) = remote.of(ev.BlocksReceived)
     assert [proved.siblings for proved in event.proved] == [BLOB.siblings(0, 0), ()]
+
+
+def spans_told(remote: Remote) -> list[tuple[int, int, int]]:
+    return [(event.request, event.block, len(event.data)) for event in remote.of(ev.BlocksReceived)]
+
+
+def test_blocks_that_come_together_are_told_together() -> None:
+    blob = Blob(64, seed="many")
+    remote = asking(level=6, blob=blob)
+    answer = blob.answer(1, 0, 6)
+    remote.say(*answer[:5])
+    remote.say(*answer[5:40])
+    remote.say(*answer[40:42], msg.Ping(bytes(8)), *answer[42:])
+    spans = spans_told(remote)
+    assert [block for _, block, _ in spans] == [sum(count for _, _, count in spans[:n]) for n in range(len(spans))]
+    # At most 16 at a time, and not beyond what has come, or another frame.
+    assert 1 < max(count for _, _, count in spans) <= 16
+    assert {5, 40, 42} <= {block for _, block, _ in spans}
+    assert len(spans) <= 9
+    assert isinstance(remote.events[-1], ev.RequestEnded)
+    assert b"".join(data for event in remote.of(ev.BlocksReceived) for data in event.data) == blob.data
+    tree = Tree(blob.length, blob.root)
+    for event in remote.of(ev.BlocksReceived):
+        for block, proved in enumerate(event.proved, event.block):
+            tree.add(block, proved.ancestors, proved.siblings)
+    assert tree.dump() == blob.tree.dump()
+
+
+@pytest.mark.parametrize("good", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "name", ["data", "another block", "another request", "a hash more", "no data", "33 hashes", "long"]
+)
+def test_what_is_wrong_in_the_midst_of_a_run_costs_what_it_costs_alone(name: str, good: int) -> None:
+    bad = BLOB.answer(1, 0, 3)[good]
+    frame, code = {
+        "data": (attrs.evolve(bad, data=bytes(BLOCK)), CloseCode.BAD_DATA),
+        "another block": (attrs.evolve(bad, block=good + 1), CloseCode.UNSOLICITED),
+        "another request": (attrs.evolve(bad, id=2), CloseCode.UNSOLICITED),
+        "a hash more": (attrs.evolve(bad, proof=(*bad.proof, bytes(32))), CloseCode.BAD_DATA),
+        "no data": (raw(FrameType.DATA, bad.encode()[: 9 + 32 * len(bad.proof)]), CloseCode.PROTOCOL),
+        "33 hashes": (raw(FrameType.DATA, bad.encode()[:8] + b"\x21" + bytes(33 * 32 + 100)), CloseCode.PROTOCOL),
+        "long": (raw(FrameType.DATA, bad.encode() + b"x"), CloseCode.PROTOCOL),
+    }[name]
+    remote = asking()
+    remote.say(*BLOB.answer(1, 0, 3)[:good], frame, *BLOB.answer(1, 0, 3)[good + 1 :])
+    costs(remote, code, FrameType.DATA)
+    assert spans_told(remote) == ([(1, 0, good)] if good else [])
+    assert isinstance(remote.events[-1], ev.Closed)
+
+
+def test_a_run_does_not_outlive_its_request() -> None:
+    """The same id, asked for anew, begins at another block."""
+    remote = asking()
+    remote.say(*BLOB.answer(1, 0, 3)[:2], msg.Reject(1, RejectCode.BUSY, 0))
+    remote.command(cmd.RequestBlocks(1, BLOB.topic, 0, 8, 1, BLOB.length, BLOB.root))
+    remote.say(*BLOB.answer(1, 8, 1))
+    assert spans_told(remote) == [(1, 0, 2), (1, 8, 2)]
+    remote.say(BLOB.answer(1, 0, 3)[2])
+    costs(remote, CloseCode.UNSOLICITED, FrameType.DATA)
 
 
 def test_data_of_several_requests_may_be_mixed() -> None:
@@ -327,6 +386,74 @@ def blocks_that_may_not_be() -> dict[str, tuple[cmd.SendBlock, str]]:
         "33 hashes": (change(good, siblings=(bytes(32),) * 33), "proof"),
         "a short hash": (change(good, siblings=(bytes(31),)), "proof"),
     }
+
+
+def several_blocks_that_may_not_be() -> dict[str, tuple[cmd.SendBlocks, str]]:
+    proofs = tuple(BLOB.siblings(number, 0) for number in range(4))
+    data = memoryview(BLOB.data)
+    good = cmd.SendBlocks(3, proofs, data[: 4 * BLOCK])
+    change = attrs.evolve
+    return {
+        "another request": (change(good, id=4), "not open"),
+        "none": (change(good, siblings=(), data=memoryview(b"")), "0 blocks at once"),
+        "more than are left": (change(good, siblings=(*proofs, ())), "5 blocks at once, 4 are left"),
+        "a block less": (change(good, data=data[: 3 * BLOCK]), "are not 4 blocks"),
+        "a byte more": (change(good, data=data[: 4 * BLOCK + 1]), "are not 4 blocks"),
+        "a short block": (
+            change(good, data=data[: 4 * BLOCK - 1]),
+            "only the last block may be short",
+        ),
+        "a hash less": (change(good, siblings=(*proofs[:2], (), proofs[3])), "0 hashes, block 2 takes 1"),
+        "33 hashes": (change(good, siblings=((bytes(32),) * 33, *proofs[1:])), "proof of 33 hashes"),
+        "a short hash": (
+            change(good, siblings=(*proofs[:2], (bytes(31),), proofs[3])),
+            "block 2 has a hash that is not",
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", several_blocks_that_may_not_be())
+def test_several_blocks_that_may_not_be_sent(name: str) -> None:
+    command, text = several_blocks_that_may_not_be()[name]
+    remote = opened()
+    remote.say(msg.Request(3, 0, 0, 0, 2))
+    with pytest.raises(LocalProtocolError, match=text):
+        remote.command(command)
+    assert remote.frames == []
+    remote.command(attrs.evolve(several_blocks_that_may_not_be()["another request"][0], id=3))
+    assert remote.frames == BLOB.answer(3, 0, 2)
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_several_blocks_at_once_are_one_after_another(first: int) -> None:
+    """The file has 11 blocks, of which the request has the last three."""
+    remote = opened()
+    remote.say(msg.Request(3, 0, 0, 8, 2))
+    for low, high in ((8, 8 + first), (8 + first, 11)):
+        if low < high:
+            proofs = tuple(BLOB.siblings(number, 8) for number in range(low, high))
+            data = memoryview(BLOB.data)[low * BLOCK : high * BLOCK]
+            remote.command(cmd.SendBlocks(3, proofs, data, last=high == 11))
+    assert remote.frames == BLOB.answer(3, 8, 2)
+    with pytest.raises(LocalProtocolError, match="not open"):
+        remote.command(cmd.SendBlock(3, (), BLOB.block(10)))
+
+
+def test_more_blocks_at_once_than_there_is_room_for() -> None:
+    blob = Blob(16, seed="much")
+    remote = opened(blob=blob)
+    remote.say(msg.Request(3, 0, 0, 0, 4))
+    proofs = tuple(blob.siblings(number, 0) for number in range(16))
+    room = remote.connection.room
+    assert room == SEND_QUEUE_DATA
+    for count in (9, 16):
+        with pytest.raises(LocalProtocolError, match="see room"):
+            remote.connection.send(
+                cmd.SendBlocks(3, proofs[:count], memoryview(blob.data)[: count * BLOCK]), remote.now
+            )
+    assert remote.connection.room == room
+    remote.connection.send(cmd.SendBlocks(3, proofs[:8], memoryview(blob.data)[: 8 * BLOCK]), remote.now)
+    assert (remote.connection.room, remote.connection.can_send) == (0, False)
 
 
 @pytest.mark.parametrize("name", blocks_that_may_not_be())

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from p2pwire.connection.connection import MAX_INPUT
+from p2pwire.connection.connection import MAX_READ
 from p2pwire.node.address import Endpoint
 from p2pwire.wire.messages import Buffer
 
-READ_SIZE: Final = MAX_INPUT // 2
+READ_SIZE: Final = MAX_READ
 """bytes read at once: as many as a connection takes whenever it wants data."""
 
 BACKLOG: Final = 128

@@ -122,6 +122,19 @@ class SendBlock:
 
 
 @attrs.frozen
+class SendBlocks:
+    """The next blocks of an open request: the same as `SendBlock` for one after another, but all or none."""
+
+    id: int
+    siblings: tuple[tuple[bytes, ...], ...] = attrs.field(repr=False)
+    """Those of each block."""
+    data: memoryview = attrs.field(repr=False)
+    """The blocks one after another, 16384 bytes each but for the file's last. To be left alone until it is sent."""
+    last: bool = False
+    """Whether the request ends with the last of these."""
+
+
+@attrs.frozen
 class RejectRequest:
     """End an open request of the other side without (more) data."""
 
@@ -188,6 +201,7 @@ Command: TypeAlias = (
     | RequestBlocks
     | CancelRequest
     | SendBlock
+    | SendBlocks
     | RejectRequest
     | SharePeers
     | AskPeers

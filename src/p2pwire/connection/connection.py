@@ -36,8 +36,8 @@ from p2pwire.wire.registry import (
 MAX_READ: Final = 256 * 1024
 """bytes that a caller may hand over at once: large enough that calls cost little, small enough to stay in caches."""
 
-MAX_INPUT: Final = 2 * MAX_READ
-"""bytes that may wait unparsed: one read more than there may be for a further read to be welcome."""
+MAX_INPUT: Final = MAX_READ + 64 * 1024
+"""bytes that may wait unparsed: a read, and the record that is not whole before it."""
 
 _PREAMBLES: Final = {
     int(PreambleKind.INITIATOR): LinkInput.PREAMBLE_INITIATOR,
@@ -143,6 +143,11 @@ class Connection:
     def can_send(self) -> bool:
         """Whether blocks, HAVE, PEERS and SUGGEST may be added: little enough waits to be sent [FC-030]."""
         return self._outbox.waiting < self._config.limits.send_queue
+
+    @property
+    def room(self) -> int:
+        """Bytes after which `can_send` is false: the frame that takes the last of them may be longer."""
+        return max(0, self._config.limits.send_queue - self._outbox.waiting)
 
     @property
     def can_join(self) -> bool:
@@ -433,23 +438,25 @@ class Connection:
         return self._handshake
 
     def _read_frames(self) -> bool:
-        """One frame, or the blocks that are due, or the next record."""
+        """The blocks that are due, or one frame."""
         if self._answers_full():
             self._timers.reading = False
             return self._session.requests.tell_blocks()
-        if self._state is LinkState.OPEN and self._inbox.take(self._session.take_blocks):
-            return True
-        found = self._inbox.frame()
-        if found is None:
-            if not self._inbox.open_record():
-                return self._session.requests.tell_blocks()
-            self._session.record_received()
-            return True
+        inbox, session = self._inbox, self._session
+        while True:
+            if self._state is LinkState.OPEN and inbox.take(session.take_blocks) and self._events:
+                return True
+            found = inbox.frame()
+            if found is not None:
+                break
+            if not inbox.open_record():
+                return session.requests.tell_blocks()
+            session.record_received()
         frame_type, body = found
-        arrived = input_of(self._session, frame_type)
+        arrived = input_of(session, frame_type)
         after = self._cell(arrived, frame_type)
         try:
-            close = receive(self._session, arrived, frame_type, body)
+            close = receive(session, arrived, frame_type, body)
         except DecodeError as error:
             raise LinkFault(CloseCode.PROTOCOL, str(error), frame_type) from None  # [GN-007]
         except LinkFault as fault:

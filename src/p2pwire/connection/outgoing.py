@@ -147,10 +147,25 @@ def _cancel(session: Session, command: cmd.CancelRequest) -> None:
 
 def _send_block(session: Session, command: cmd.SendBlock) -> None:
     _check_room(session, "DATA")
+    session.outbox.add(session.serving.next_data(command).encode_frame())
+    _blocks_sent(session, command.id, 1, last=command.last)
+
+
+def _send_blocks(session: Session, command: cmd.SendBlocks) -> None:
+    _check_room(session, "DATA")
+    frames = session.serving.next_frames(command)
+    before_last = sum(len(head) + len(block) for head, block in frames[:-1])
+    if session.outbox.waiting + before_last >= session.config.limits.send_queue:
+        raise LocalProtocolError(f"DATA: {len(frames)} blocks at once are more than fit; see room")  # [FC-030]
+    for head, block in frames:
+        session.outbox.add(head, block)
+    _blocks_sent(session, command.id, len(frames), last=command.last)
+
+
+def _blocks_sent(session: Session, request: int, blocks: int, *, last: bool) -> None:
     serving = session.serving
-    session.outbox.add(serving.next_data(command).encode_frame())
-    serving.sent(command.id, last=command.last)
-    session.budget.earned(1)
+    serving.sent(request, blocks, last=last)
+    session.budget.earned(blocks)
     if serving:
         session.timers.start(Timer.SERVE, session.config.timeouts.serve)
     else:
@@ -223,6 +238,7 @@ _COMMANDS: Final[Mapping[type, Callable[[Session, Any], None]]] = {
     cmd.RequestBlocks: _request,
     cmd.CancelRequest: _cancel,
     cmd.SendBlock: _send_block,
+    cmd.SendBlocks: _send_blocks,
     cmd.RejectRequest: _reject,
     cmd.SharePeers: _share_peers,
     cmd.AskPeers: _ask_peers,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from p2pwire.connection import events as ev
@@ -36,6 +37,7 @@ class Session:
     """The frames of one link."""
 
     __slots__ = (
+        "_heard_at",
         "_hello",
         "_random",
         "budget",
@@ -67,6 +69,7 @@ class Session:
     ) -> None:
         """Raises `ValueError` for a config that HELLO can not say."""
         self._hello = _hello(config, grease)
+        self._heard_at = -inf
         self._random = random
         self.config = config
         self.outbox = outbox
@@ -101,7 +104,9 @@ class Session:
 
     def record_received(self) -> None:
         """A complete record came: the other side lives."""
-        if self.established:
+        # Once for all that came together.
+        if self.established and self._heard_at != self.timers.now:
+            self._heard_at = self.timers.now
             self.timers.start(Timer.IDLE, self.idle)
             self.timers.start(Timer.PING, self._ping_interval)
 

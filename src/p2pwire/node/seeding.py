@@ -11,8 +11,9 @@ from functools import partial
 from typing import Final
 
 from p2pwire.connection import events as ev
-from p2pwire.connection.commands import GrantCredit, RejectRequest, SendBlock
-from p2pwire.content.merkle import block_count, proof_count, tree_height
+from p2pwire.connection.commands import GrantCredit, RejectRequest, SendBlocks
+from p2pwire.connection.transfer import DATA_OVERHEAD
+from p2pwire.content.merkle import HASH, block_count, proof_count, tree_height
 from p2pwire.node.actions import ReadBlocks
 from p2pwire.node.announcing import Announcing
 from p2pwire.node.core import Core
@@ -198,33 +199,39 @@ class Seeding:
 
     def feed(self, link: Link) -> None:
         """Move blocks that were read into the connection's queue, in order, as far as it has room [FC-030]."""
-        while link.readings and link.connection.can_send and link.established:
+        while link.readings and link.established and (room := link.connection.room):
             reading = link.readings[0]
             if reading.data is None:
                 return
-            self._send(link, reading, reading.data)
+            self._send(link, reading, reading.data, room)
             if reading.sent == reading.chunk.count:
                 link.readings.popleft()
 
-    def _send(self, link: Link, reading: Reading, data: memoryview) -> None:
-        request, block = reading.chunk.request, reading.chunk.block + reading.sent
+    def _send(self, link: Link, reading: Reading, data: memoryview, room: int) -> None:
+        request, first = reading.chunk.request, reading.chunk.block + reading.sent
         swarm = self._core.swarms.get(request.topic)
         found = None if swarm is None else swarm.file(request.file)
         if swarm is None or found is None:
             self._drop(link, request)  # the topic is left
             return
-        height = tree_height(found[0])
-        siblings = swarm.siblings(request.file, block, proof_count(height, block, request.block))
-        piece = data[reading.sent * BLOCK_SIZE : (reading.sent + 1) * BLOCK_SIZE]
-        last = block + 1 == request.block + request.count
-        if not self._core.send(link, SendBlock(request.id, siblings, piece, last)):
+        proofs: list[tuple[bytes, ...]] = []
+        height, block = tree_height(found[0]), first
+        while room > 0 and block < reading.chunk.block + reading.chunk.count:
+            proof = swarm.siblings(request.file, block, proof_count(height, block, request.block))
+            proofs.append(proof)
+            room -= DATA_OVERHEAD + len(proof) * HASH + BLOCK_SIZE
+            block += 1
+        count = block - first
+        piece = data[reading.sent * BLOCK_SIZE : (reading.sent + count) * BLOCK_SIZE]
+        last = block == request.block + request.count
+        if not self._core.send(link, SendBlocks(request.id, tuple(proofs), piece, last)):
             self._drop(link, request)
             return
-        reading.sent += 1
+        reading.sent += count
         link.bytes_sent += len(piece)
-        link.control.add(DATA_EARNS)
-        self._uploads.block_sent(link.id, len(piece), self._core.now)
-        if link.serving.block_sent(request):
+        link.control.add(DATA_EARNS * count)
+        self._uploads.block_sent(link.id, len(piece), self._core.now, count)
+        if link.serving.block_sent(request, count):
             self._ended(link, request.cost)
 
     # --- slots ---

@@ -15,10 +15,10 @@ import attrs
 class ServingConfig:
     """The figures of the policy."""
 
-    chunk_blocks: int = 8
-    """Blocks read at a time: 128 KiB, so that two chunks are under way within the bound."""
-    prepared_blocks: int = 16
-    """Blocks of one link that are being read or wait to be sent: 256 KiB."""
+    chunk_blocks: int = 16
+    """Blocks read at a time: 256 KiB, so that two chunks are under way within the bound."""
+    prepared_blocks: int = 32
+    """Blocks of one link that are being read or wait to be sent: 512 KiB."""
 
 
 @attrs.define(eq=False)
@@ -98,10 +98,10 @@ class Serving:
             self._unread.append(request)
         return chunk
 
-    def block_sent(self, request: InboundRequest) -> bool:
-        """The next block of an open request was sent. Whether it was the last: then the request is over."""
-        request.sent += 1
-        self._prepared -= 1
+    def block_sent(self, request: InboundRequest, blocks: int = 1) -> bool:
+        """The next blocks of an open request were sent. Whether they were the last: then the request is over."""
+        request.sent += blocks
+        self._prepared -= blocks
         if request.sent == request.count:
             self._forget(request)
         return not request.open

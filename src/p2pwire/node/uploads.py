@@ -136,10 +136,10 @@ class Uploads:
         """A link does not serve what was asked of it: from the next review on it comes after all others."""
         self._links[link].snubbed = on
 
-    def block_sent(self, link: int, size: int, now: float) -> None:
-        """One block went to a link."""
+    def block_sent(self, link: int, size: int, now: float, blocks: int = 1) -> None:
+        """One block or several went to a link, of so many bytes together."""
         upload = self._links[link]
-        upload.sent.add(1, now)
+        upload.sent.add(blocks, now)
         upload.served += size
 
     def block_received(self, link: int, size: int, now: float) -> None:
