@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from p2pwire_conformance.case import CASES, GROUPS, Case
-from p2pwire_conformance.link import Line
+from p2pwire_conformance.link import PROBES, Line
 from p2pwire_conformance.subject import Subject
 from p2pwire_conformance.trial import Trial
 from p2pwire_conformance.verdict import AdapterFault, Failed, NotApplicable, Untestable, Verdict
@@ -22,6 +22,8 @@ PATIENCE: Final = 5.0
 """seconds that a subject on a real clock has for what it must do at once: below every timer of the specification."""
 AGAIN: Final = 2
 """more runs of what failed, alone, before it is said to have failed."""
+SHOWN: Final = 120
+"""characters of what was sent, in a line."""
 SWITCH: Final = 0.001
 """seconds that one worker may keep the interpreter from another that has an answer to read."""
 
@@ -47,12 +49,22 @@ class Execution:
         return f"{self.case}/{self.role}/{self.net}"
 
     @property
+    def sent(self) -> str:
+        """What the suite sent last before it judged, but for PINGs by which it looks whether anything comes."""
+        for line in reversed(self.log):
+            if line.direction == "→" and not line.data[3:].startswith(PROBES):
+                return line.text.removeprefix("record: ")
+        return ""
+
+    @property
     def line(self) -> str:
         """What there is to say in one line."""
         if self.verdict in (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE):
             cited = ", ".join(CASES[self.case].citations)
             where = f"{self.case}/{self.check} [{cited}] as {self.role}, {self.net}"
-            return f"{self.verdict.upper()} {where}: {self.kind}: expected {self.expected}; {self.actual}"
+            sent = self.sent if len(self.sent) <= SHOWN else f"{self.sent[:SHOWN]}…"
+            told = f"sent {sent}; " if sent else ""
+            return f"{self.verdict.upper()} {where}: {self.kind}: {told}expected {self.expected}; {self.actual}"
         return f"{self.verdict.upper()} {self.name}{f': {self.actual}' if self.actual else ''}"
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from p2pwire_conformance import VERSION
 from p2pwire_conformance.adapter import Adapter
-from p2pwire_conformance.case import CASES, GROUPS, INLINE, LISTEN, NETS, Case
+from p2pwire_conformance.case import CASES, GROUPS, INLINE, NETS, Case
 from p2pwire_conformance.outcome import UNUSABLE, exit_code
 from p2pwire_conformance.protocol import requirements
 from p2pwire_conformance.runner import PATIENCE, Execution, Runner, plan
@@ -57,7 +57,7 @@ class Benign:
 
     name: str
     text: str
-    nets: tuple[str, ...] = (INLINE, LISTEN)
+    nets: tuple[str, ...] = (INLINE,)
     not_applicable: tuple[str, ...] = ()
     """Cases that may find that it lacks what they need."""
     without: tuple[str, ...] = ()
@@ -113,7 +113,7 @@ def read_benign(path: Path) -> list[Benign]:
         Benign(
             name,
             row["text"],
-            tuple(row.get("nets", (INLINE, LISTEN))),
+            tuple(row.get("nets", (INLINE,))),
             tuple(row.get("not_applicable", ())),
             tuple(row.get("without", LONG)),
         )
