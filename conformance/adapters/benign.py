@@ -293,15 +293,17 @@ def peers_at_once() -> None:
 @variant
 def peers_never() -> None:
     """It shares only when it is asked."""
+    reference.ABOUT["choices"]["peers"] = "asked"
     opened = Exchange.open_topic
     Exchange.open_topic = lambda self, link, topic, now, *, pushes: opened(self, link, topic, now, pushes=False)
 
 
 @variant
 def joins_never_first() -> None:
-    """It opens no topic unasked."""
+    """It opens no topic unasked on a link that it was told to open."""
     reference.ABOUT["features"].remove("joins")
-    Joining.join = lambda self, link: None
+    join = Joining.join
+    Joining.join = lambda self, link: None if link.given else join(self, link)
 
 
 @variant

@@ -260,6 +260,7 @@ def expired_records_are_not_told(t: Trial) -> None:
 def told_unasked(t: Trial) -> None:
     """Two peers are in a topic, one of which wants PEERS. When a third comes, the subject tells the one at once and the
     other nothing."""
+    t.need("peers", "told")
     sharing(t)
     wants, _, _ = joined(t, "wants", FAR, flags=WANTS_PEERS)
     not_, _, _ = joined(t, "not", "11.5.0.1:7001")
@@ -272,6 +273,7 @@ def told_unasked(t: Trial) -> None:
 def peers_frames_a_minute(t: Trial) -> None:
     """Five peers come to a topic one after another. One that wants PEERS hears of some at once in two frames at most,
     and of the others in one frame within a minute."""
+    t.need("peers", "told")
     sharing(t)
     link, _, _ = joined(t, "wants", FAR, flags=WANTS_PEERS)
     frames: list[Frame] = []
@@ -346,6 +348,7 @@ def not_told_twice(t: Trial) -> None:
 def withdrawn(t: Trial) -> None:
     """A peer that was told leaves the topic. One that wants PEERS is told so, and is told the record anew when the peer
     is back."""
+    t.need("peers", "told")
     sharing(t)
     link, _, _ = joined(t, "wants", FAR, flags=WANTS_PEERS)
     first, handle, raw = joined(t, "first", SECOND, own=SECOND)
