@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from typing import Final, TypeVar
 
@@ -16,6 +16,7 @@ import click
 
 from p2pwire import __version__
 from p2pwire.adapters.anyio import Peer
+from p2pwire.adapters.capture import Capture
 from p2pwire.cli.arguments import HostPort, listen_address, peer_address
 from p2pwire.cli.errors import CommandError
 from p2pwire.cli.output import Output
@@ -56,12 +57,28 @@ class PeerOptions:
     peers: tuple[HostPort, ...]
     identity: str | None
     network_secret: str | None
+    capture: str | None = None
+    """Where all that is said is written, decrypted."""
 
     def config(self) -> NodeConfig:
         """What the node is told. Raises SecretFileError."""
         if self.network_secret is None:
             return NodeConfig(agent=AGENT)
         return NodeConfig(agent=AGENT, psk=derive_psk(load_network_secret(self.network_secret)))
+
+    @contextmanager
+    def captured(self, config: NodeConfig) -> Iterator[NodeConfig]:
+        """The same, with a capture if one is asked for, until the block is left. Raises CommandError."""
+        if self.capture is None:
+            yield config
+            return
+        try:
+            capture = Capture(self.capture)
+        except OSError as error:
+            text = f"cannot write the capture {self.capture}: {error.strerror or error}"
+            raise CommandError("cannot-capture", text) from None
+        with capture:
+            yield attrs.evolve(config, tap=capture.link)
 
     async def resolve_peers(self) -> list[Endpoint]:
         """Where the peers are, each address once. Raises CommandError for a name that has none."""
@@ -90,6 +107,12 @@ def peer_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="FILE",
         help="The secret of a private network: only peers that know it are talked to.",
     )
+    @click.option(
+        "--capture",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="Write all that is said, decrypted, for Wireshark. Keep that file to yourself.",
+    )
     @wraps(command)
     def with_options(
         *args: object,
@@ -97,9 +120,10 @@ def peer_options(command: Callable[..., None]) -> Callable[..., None]:
         peers: tuple[HostPort, ...],
         identity: str | None,
         network_secret: str | None,
+        capture: str | None,
         **arguments: object,
     ) -> None:
-        command(*args, options=PeerOptions(listen, peers, identity, network_secret), **arguments)
+        command(*args, options=PeerOptions(listen, peers, identity, network_secret, capture), **arguments)
 
     return with_options
 
@@ -108,13 +132,14 @@ def peer_options(command: Callable[..., None]) -> Callable[..., None]:
 async def open_peer(output: Output, options: PeerOptions) -> AsyncIterator[tuple[Peer, Narrator]]:
     """A peer, and who tells what happens to it. Leaving the block says SHUTDOWN and keeps what is unfinished."""
     identity = load_identity(options.identity) if options.identity is not None else None
-    async with Peer(identity, config=options.config()) as peer, anyio.create_task_group() as group:
-        narrator = Narrator(output, peer)
-        group.start_soon(narrator.tell)
-        try:
-            yield peer, narrator
-        finally:
-            group.cancel_scope.cancel()
+    with options.captured(options.config()) as config:
+        async with Peer(identity, config=config) as peer, anyio.create_task_group() as group:
+            narrator = Narrator(output, peer)
+            group.start_soon(narrator.tell)
+            try:
+                yield peer, narrator
+            finally:
+                group.cancel_scope.cancel()
 
 
 async def listen(peer: Peer, options: PeerOptions) -> list[Endpoint]:

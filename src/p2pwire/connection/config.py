@@ -9,6 +9,7 @@ from typing import Final
 
 import attrs
 
+from p2pwire.connection.tap import Tap
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.crypto.identity import Identity
 from p2pwire.wire import registry
@@ -33,6 +34,11 @@ class Role(Enum):
 
     INITIATOR = "I"
     RESPONDER = "R"
+
+    @property
+    def other(self) -> Role:
+        """The role of the other side."""
+        return Role.RESPONDER if self is Role.INITIATOR else Role.INITIATOR
 
 
 @attrs.frozen
@@ -152,6 +158,8 @@ class Config:
     extensions: tuple[Extension, ...] = ()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    tap: Tap | None = attrs.field(default=None, repr=False)
+    """Hears all that is said, decrypted: for a capture that a person has asked for [PV-012]."""
     grease: bytes | None = None
     """Random bytes from which GREASE is made, `GREASE_SEED` of them; b"": none. None: one connection in eight has some.
     The one further attempt after USE_SUITE is given those of the first."""

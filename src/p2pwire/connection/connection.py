@@ -15,13 +15,14 @@ from p2pwire.connection.config import Config, Role
 from p2pwire.connection.events import Closed, Event, OfferReceived, PeerIdentified, Refused
 from p2pwire.connection.faults import LinkFault, SilentFault
 from p2pwire.connection.grease import Grease, choose
-from p2pwire.connection.handshake import Handshake
+from p2pwire.connection.handshake import Handshake, encode_message
 from p2pwire.connection.inbox import Inbox
 from p2pwire.connection.incoming import input_of, receive
 from p2pwire.connection.outbox import Outbox
 from p2pwire.connection.outgoing import carry_out, close_frame
 from p2pwire.connection.session import Session
 from p2pwire.connection.state import SILENT, Input, LinkInput, LinkState, LinkStep, next_link_state, step_link
+from p2pwire.connection.tap import Piece, TappedCipher
 from p2pwire.connection.timers import Timer, Timers
 from p2pwire.wire.messages import Buffer, Close, DecodeError, EncodeError
 from p2pwire.wire.registry import (
@@ -95,7 +96,7 @@ class Connection:
         self._timers.start(Timer.HANDSHAKE, config.timeouts.handshake)
         if role is Role.INITIATOR:
             self._state = LinkState.WAIT_RESPONSE
-            self._outbox.add_plain(self._handshake.flight_1())
+            self._send_clear(self._handshake.flight_1())
         else:
             self._state = LinkState.WAIT_OFFER
 
@@ -344,11 +345,13 @@ class Connection:
         if state in _WANTS_PREAMBLE:
             preamble = self._inbox.preamble()
             if preamble is not None:
+                self._heard_clear(preamble)
                 self._on_preamble(preamble)
                 return True
         elif state in _WANTS_MESSAGE:
             message = self._inbox.handshake_message()
             if message is not None:
+                self._heard_clear(encode_message(message))
                 self._on_message(message)
                 return True
         return False
@@ -383,7 +386,7 @@ class Connection:
             if refusing is None:
                 self._enter(after)
             else:
-                self._outbox.add_plain(refusing.data)
+                self._send_clear(refusing.data)
                 self._step(LinkStep.SEND_REFUSAL)  # [VN-051]
                 self._report(_code_of(refusing.reason), f"refused: {refusing.reason.name}")
 
@@ -392,7 +395,7 @@ class Connection:
         handshake = self._running_handshake
         if self._state is LinkState.WAIT_MESSAGE_1:
             handshake.read_message_1(message)
-            self._outbox.add_plain(handshake.flight_2())
+            self._send_clear(handshake.flight_2())
             self._enter(after)
             self._events.append(OfferReceived())
             return
@@ -401,10 +404,13 @@ class Connection:
             identity = self._met(handshake.read_message_2(message))
             if identity != self._config.identity.public:
                 self._check_wanted(identity)
-            self._outbox.add_plain(handshake.message_3())
+            self._send_clear(handshake.message_3())
         else:
             identity = self._met(handshake.read_message_3(message))
         sending, receiving = handshake.split()
+        if self._config.tap is not None:
+            sending = TappedCipher(sending, self._config.tap, self._role)
+            receiving = TappedCipher(receiving, self._config.tap, self._role.other)
         self._outbox.encrypt_with(sending)
         self._inbox.decrypt_with(receiving)
         handshake_hash = handshake.hash
@@ -417,6 +423,15 @@ class Connection:
             raise LinkFault(CloseCode.NOT_ALLOWED, "this identity is banned")  # [TR-076]
         self._session.begin(handshake_hash, identity)
         self._events.append(PeerIdentified(identity))
+
+    def _send_clear(self, data: bytes) -> None:
+        self._outbox.add_plain(data)
+        if self._config.tap is not None:
+            self._config.tap(self._role, Piece.CLEAR, data)
+
+    def _heard_clear(self, data: bytes) -> None:
+        if self._config.tap is not None:
+            self._config.tap(self._role.other, Piece.CLEAR, data)
 
     def _met(self, identity: bytes) -> bytes:
         """The other side has proved its identity."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 
-from p2pwire.connection.config import DEFAULT_SUITES, Extension, Limits, Timeouts
+from p2pwire.connection.config import DEFAULT_SUITES, Extension, Limits, Role, Timeouts
+from p2pwire.connection.tap import Tap
 from p2pwire.node.address import Endpoint
 from p2pwire.node.asking import PIPELINE
 from p2pwire.node.dialer import DialLimits
@@ -37,6 +38,8 @@ class NodeConfig:
     useless_after: float = USELESS_AFTER
     """Seconds."""
     extensions: tuple[Extension, ...] = ()
+    tap: Callable[[Role, Endpoint | None], Tap] | None = attrs.field(default=None, repr=False)
+    """Called with this side's role and the other's address as a link begins; the result hears the link [PV-012]."""
     grease: bytes | None = None
     """For all links; None: as each link draws it."""
 

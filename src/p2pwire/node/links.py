@@ -174,6 +174,7 @@ class Links:
             extensions=config.extensions,
             limits=config.limits,
             timeouts=config.timeouts,
+            tap=None if config.tap is None else config.tap(role, remote),
             grease=grease,
         )
         connection = Connection(role, settings, now=self._core.now, random=self._core.random)
