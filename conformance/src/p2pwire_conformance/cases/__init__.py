@@ -19,5 +19,6 @@ from p2pwire_conformance.cases import tm as tm
 from p2pwire_conformance.cases import topics as topics
 from p2pwire_conformance.cases import tp as tp
 from p2pwire_conformance.cases import tr as tr
+from p2pwire_conformance.cases import transfer as transfer
 from p2pwire_conformance.cases import ur as ur
 from p2pwire_conformance.cases import vn as vn

@@ -126,13 +126,13 @@ _LIES: Final[Mapping[str, tuple[str, str, str, Answer]]] = {
         lambda file, asked: [_good(file, asked)] * 2,
     ),
     "TR-0103": (
-        "TR-056",
+        "TR-056 OB-003",
         "BAD_DATA",
         "a proof with a hash too few",
         _wrong(lambda file, asked, tree: tree.with_(proof=tree["proof"][:-1])),
     ),
     "TR-0104": (
-        "TR-056",
+        "TR-056 OB-003",
         "BAD_DATA",
         "a proof with a hash too many",
         _wrong(lambda file, asked, tree: tree.with_(proof=[*tree["proof"], bytes(32)])),
@@ -194,7 +194,7 @@ def data_unasked(t: Trial) -> None:
     link.expect_close("UNSOLICITED", blame=0x22)
 
 
-@case("TR-0113", "TR-068 TR-062 TR-031", features="fetch", depends="TR-0082")
+@case("TR-0113", "TR-062", features="fetch", depends="TR-0082")
 def rejected_in_every_way(t: Trial) -> None:
     """Rejects REQUESTs with each code that may be, with retry where it may be. The subject goes on."""
     link, _ = _fetching(t, FIVE)

@@ -51,12 +51,13 @@ def peers(handle: int, *records: bytes, flags: int = 0, dropped: Sequence[bytes]
 
 def source(t: Trial, come_from: str = FAR, **config: Any) -> tuple[Link, int]:
     """A link of somebody who knows peers, to a subject that seeks `SOUGHT` and tells what it would dial."""
-    given = {"fetch": [SOUGHT.oid.hex()], "dials": True, "remote": come_from, "unix_time": UNIX_TIME} | config
+    sought = config.pop("sought", SOUGHT)
+    given = {"fetch": [sought.oid.hex()], "dials": True, "remote": come_from, "unix_time": UNIX_TIME} | config
     t.start(**given)
     link = t.connect("source")
     link.shake()
     link.hello(idle=600)
-    return link, link.open_topic(SOUGHT, tell=False)[0]
+    return link, link.open_topic(sought, tell=False)[0]
 
 
 def more(t: Trial, name: str, come_from: str, sought: Object = SOUGHT) -> tuple[Link, int]:

@@ -105,7 +105,7 @@ def own_handles_differ(t: Trial) -> None:
         link.fail("handles", Kind.WRONG, "two handles", str(handles))
 
 
-@case("TP-0205", "TP-010 TP-001", features="share", roles=RESPONDER)
+@case("TP-0205", "TP-010 TP-001 TP-016", features="share", roles=RESPONDER)
 def own_handles_differ_in_answers(t: Trial) -> None:
     """Joins two topics. The handles of the subject's answers differ."""
     link = t.open(share=[SHARED.recipe, OTHER.recipe])
