@@ -60,7 +60,9 @@ class Frame:
 def _shown(value: Any) -> str:
     if isinstance(value, bytes):
         return f"{value[:8].hex()}…({len(value)})" if len(value) > 16 else value.hex() or "empty"
-    return f"{len(value)} items" if isinstance(value, list) and len(value) > 3 else str(value)
+    if isinstance(value, list) and (len(value) > 3 or any(isinstance(one, Tree) for one in value)):
+        return f"{len(value)} items"
+    return str(value)
 
 
 class Link(Shaker):
