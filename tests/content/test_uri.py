@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from p2pwire.content.objects import object_id
 from p2pwire.content.uri import Endpoint, Uri, UriError
-from p2pwire.wire.keys import decode_name, encode_name, is_acceptable_key
+from p2pwire.wire.keys import decode_name, encode_name, is_identity
 from p2pwire.wire.registry import MAX_LENGTH, MAX_URI, MAX_URI_PEERS
 
 KEY = bytes(range(32))
@@ -221,7 +221,7 @@ def endpoints() -> st.SearchStrategy[Endpoint]:
         length=st.none() | st.integers(0, MAX_LENGTH),
         name=st.none() | names(),
         peers=st.lists(endpoints(), max_size=MAX_URI_PEERS).map(tuple),
-        identity=st.none() | st.binary(min_size=32, max_size=32).filter(is_acceptable_key),
+        identity=st.none() | st.binary(min_size=32, max_size=32).filter(is_identity),
     )
 )
 @example(Uri(OID, MAX_LENGTH, "\u20ac" * 85, (Endpoint("1111:" * 7 + "1111", 65535),) * MAX_URI_PEERS, KEY))

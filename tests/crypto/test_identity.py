@@ -19,6 +19,7 @@ from p2pwire.crypto.identity import (
     signed_text,
     verify,
 )
+from p2pwire.wire.keys import is_identity
 
 SEED = bytes(range(32))
 ALICE = Identity.from_seed(SEED)
@@ -148,6 +149,24 @@ def test_keys_that_count() -> None:
         assert not is_acceptable_key(bytes([7]) * size)
 
 
+def test_an_identity_that_comes_without_a_signature_has_to_be_a_point() -> None:
+    """ID-003, by another way to the same answer: x is computed, as RFC 8032 has it."""
+    points = 0
+    for y in range(2, 40):
+        key = y.to_bytes(32, "little")
+        ratio = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+        root = pow(ratio, (P + 3) // 8, P)
+        is_point = root * root % P in (ratio, P - ratio)
+        assert is_identity(key) is is_point
+        points += is_point
+        if not is_point:
+            with pytest.raises(ValueError, match="or nobody"):
+                parse_peer_id(peer_id_text(key))
+    assert not is_identity((2).to_bytes(32, "little"))
+    assert 10 < points < 30
+    assert is_identity(ALICE.public)
+
+
 # --- Making and showing ---
 
 
@@ -169,7 +188,7 @@ def test_a_seed_has_32_bytes(size: int) -> None:
         Identity.from_seed(bytes(size))
 
 
-@given(public=st.binary(min_size=32, max_size=32).filter(is_acceptable_key))
+@given(public=st.binary(min_size=32, max_size=32).filter(is_identity))
 def test_text_and_back(public: bytes) -> None:
     text = peer_id_text(public)
     assert len(text) == 52

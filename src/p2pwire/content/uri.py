@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 import attrs
 
-from p2pwire.wire.keys import decode_name, encode_name, is_acceptable_key
+from p2pwire.wire.keys import decode_name, encode_name, is_identity
 from p2pwire.wire.registry import MAX_LENGTH, MAX_PATH_COMPONENT, MAX_URI, MAX_URI_PEERS
 
 SCHEME: Final = "p2pwire"
@@ -110,8 +110,8 @@ def _check_peers(uri: Uri, attribute: attrs.Attribute[tuple[Endpoint, ...]], val
 
 
 def _check_identity(uri: Uri, attribute: attrs.Attribute[bytes | None], value: bytes | None) -> None:
-    if value is not None and not is_acceptable_key(value):
-        raise UriError("id", value, "must be 32 bytes, and no key under which anyone can sign")  # [UR-016]
+    if value is not None and not is_identity(value):
+        raise UriError("id", value, "must be 32 bytes, and a key under which one alone can sign")  # [UR-016]
 
 
 def _endpoints(peers: tuple[tuple[str, int], ...]) -> tuple[Endpoint, ...]:

@@ -13,7 +13,7 @@ import attrs
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from p2pwire.wire.keys import NAME_SIZE, decode_name, encode_name, is_acceptable_key
+from p2pwire.wire.keys import NAME_SIZE, decode_name, encode_name, is_acceptable_key, is_identity
 from p2pwire.wire.registry import PROTOCOL_NAME
 
 if TYPE_CHECKING:
@@ -93,6 +93,6 @@ def parse_peer_id(text: str) -> bytes:
         public = decode_name(text)
     except ValueError as error:
         raise ValueError(f"peer id: {text!r} {error}") from None
-    if not is_acceptable_key(public):
-        raise ValueError(f"peer id: {text!r} is a key under which anyone can sign")
+    if not is_identity(public):
+        raise ValueError(f"peer id: {text!r} is a key under which anyone can sign, or nobody")
     return public

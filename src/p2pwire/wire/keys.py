@@ -18,6 +18,9 @@ NAME_LENGTH: Final = 52
 _TEXT: Final = re.compile(f"[A-Za-z2-7]{{{NAME_LENGTH}}}")
 _FIELD_PRIME: Final = 2**255 - 19
 
+_CURVE_D: Final = -121665 * pow(121666, -1, _FIELD_PRIME) % _FIELD_PRIME
+"""d of the curve (RFC 8032, section 5.1)."""
+
 _SMALL_ORDER_Y: Final = frozenset(
     (
         0,  # two points of order 4
@@ -51,9 +54,25 @@ def is_acceptable_key(public: bytes | bytearray | memoryview) -> bool:
     """Whether a remote's Ed25519 key may count as an identity: 32 bytes, y below 2^255-19, and no point of small order.
 
     The sign bit plays no part in it: some verifiers take the neutral point with either sign, and both are as weak.
-    A key that is no point of the curve at all may pass here, and verifies nothing. [ID-001] [ID-002]
+    A key that is no point of the curve at all may pass here, and verifies nothing; see `is_identity`.
+    [ID-001] [ID-002]
     """
     if len(public) != NAME_SIZE:
         return False
     y = int.from_bytes(public, "little") & (2**255 - 1)
     return y < _FIELD_PRIME and y not in _SMALL_ORDER_Y
+
+
+def is_identity(public: bytes | bytearray | memoryview) -> bool:
+    """Whether a key is acceptable and a point of the curve: for keys that people give, with which no signature comes.
+
+    It takes as long as a signature, so that what a remote sends in numbers is left to its signature. [ID-003]
+    """
+    return is_acceptable_key(public) and _is_on_curve(int.from_bytes(public, "little") & (2**255 - 1))
+
+
+def _is_on_curve(y: int) -> bool:
+    """Whether -x^2 + y^2 = 1 + d x^2 y^2 has a solution for x: (y^2 - 1) / (d y^2 + 1) is a square, and so is their
+    product. No y of these has a product of 0 but those of small order."""
+    square = y * y
+    return pow((square - 1) * (_CURVE_D * square + 1), (_FIELD_PRIME - 1) // 2, _FIELD_PRIME) == 1
