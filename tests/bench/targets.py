@@ -116,6 +116,12 @@ def _codec() -> Iterator[Target]:
         yield Target(f"{way}, REQUEST, of the hand-written loop", f"codec/Request frames, {way}", over, least=0.8)
 
 
+def _hash() -> Iterator[Target]:
+    for way in ("all cores", "per core"):
+        over = (f"hash/SHA-256, {way}",)
+        yield Target(f"id of a large file, of SHA-256, {way}", f"hash/large file, {way}", over, least=0.9)
+
+
 def _growth() -> Iterator[Target]:
     for what in ("blocks in a tree", "blocks picked", "blocks of a file moved", "files in a manifest", "files hashed",
                  "files of a folder moved", "links", "objects moved", "peers known"):  # fmt: skip
@@ -135,7 +141,7 @@ TARGETS: Final = (
     ),
     Target("an idle link, KB", "memory/idle link", most=10),
     *_memory_bulk(),
-    Target("id of a large file, of SHA-256 on all cores", "hash/large file", ("hash/SHA-256 on all cores",), least=0.9),
+    *_hash(),
     *_growth(),
 )
 """Every target. Times of another run are no part of it: all are ratios, sizes and exponents."""
