@@ -9,15 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from p2pwire.connection import commands, connection, events, extensions, inbox, incoming, records, session, topics
+from p2pwire.connection import (
+    commands,
+    connection,
+    events,
+    extensions,
+    inbox,
+    incoming,
+    records,
+    session,
+    timers,
+    topics,
+    transfer,
+)
 from p2pwire.connection.budget import ControlBudget
 from p2pwire.connection.state import LinkInput, LinkState
 from p2pwire.connection.timers import Timer, Timers
 from p2pwire.crypto import identity, noise
-from p2pwire.node import links, peerbook
+from p2pwire.node import asking, links, peerbook
 from p2pwire.wire import messages as msg
 from p2pwire.wire.registry import CloseCode, FrameType
 
+import reference
 from faults import before, cell, mutant, without_timer
 
 # --- bytes, integers, the form of frames ---
@@ -691,6 +704,60 @@ def extension_lets_malformed_frames_pass() -> None:
     connection.receive = lenient
 
 
+def _outgoing(number: Any) -> None:
+    """Number frames of extensions that are sent in another way: by the table, the name and the index."""
+    right = extensions.ExtensionTable.outgoing
+    extensions.ExtensionTable.outgoing = lambda self, name, index: number(self, name, index, right)
+
+
+def _own_base(table: Any, name: str) -> int | None:
+    return next((one.base for one in table._own if one.name == name), None)
+
+
+@mutant
+def own_numbers_sent() -> None:
+    def number(table: Any, name: str, index: int, right: Any) -> int | None:
+        base = _own_base(table, name)
+        return base + index if base is not None and right(table, name, index) is not None else None
+
+    _outgoing(number)
+
+
+@mutant
+def count_of_the_receiver_ignored() -> None:
+    _outgoing(
+        lambda table, name, index, right: (
+            table._theirs[name].base + index if name in table._theirs and name[:6] != "grease" else None
+        )
+    )
+
+
+@mutant
+def extension_sent_unlisted() -> None:
+    def number(table: Any, name: str, index: int, right: Any) -> int | None:
+        found = right(table, name, index)
+        base = _own_base(table, name)
+        return found if found is not None or base is None or name in table._theirs else base + index
+
+    _outgoing(number)
+
+
+@mutant
+def others_extension_sent() -> None:
+    agree = extensions.ExtensionTable.agree
+
+    def all_of_them(self: Any, theirs: Any) -> None:
+        agree(self, theirs)
+        self._theirs = {entry.name: entry for entry in theirs}
+
+    extensions.ExtensionTable.agree = all_of_them
+
+
+@mutant
+def grease_extension_sent() -> None:
+    extensions.NAME_PREFIX = "nothing begins so"
+
+
 # --- keepalive ---
 
 
@@ -765,6 +832,72 @@ def any_number_of_pings() -> None:
 @mutant
 def hello_not_timed() -> None:
     without_timer(Timer.HELLO)
+
+
+# --- timers ---
+
+
+@mutant
+def request_timer_missing() -> None:
+    without_timer(Timer.REQUEST)
+
+
+@mutant
+def serve_timer_missing() -> None:
+    without_timer(Timer.SERVE)
+
+
+@mutant
+def output_timer_missing() -> None:
+    without_timer(Timer.OUTPUT)
+
+
+@mutant
+def request_timer_closes() -> None:
+    on_timer = connection.Connection._on_timer
+
+    def closing(self: Any, timer: Timer) -> None:
+        if timer is Timer.REQUEST:
+            self._close(CloseCode.TIMEOUT, "a REQUEST was not answered")
+        else:
+            on_timer(self, timer)
+
+    connection.Connection._on_timer = closing
+
+
+@mutant
+def cancelled_requests_forgotten() -> None:
+    cancel_all = transfer.Requests.cancel_all
+
+    def forgetting(self: Any) -> Any:
+        found = list(cancel_all(self))
+        for number in found:
+            del self._open[number]
+        return found
+
+    transfer.Requests.cancel_all = forgetting
+
+
+@mutant
+def snubs_nobody() -> None:
+    asking.Asking.timed_out = lambda self, link, event: False
+
+
+@mutant
+def time_always_counts() -> None:
+    timers.OF_READING = frozenset()
+
+
+@mutant
+def timers_by_the_time_of_day() -> None:
+    clock = reference.Run.do_clock
+
+    def jump(self: Any, unix_time: float) -> None:
+        ahead = unix_time - self.unix - self.now
+        clock(self, unix_time)
+        self.on_time(max(0, round(ahead * 1000)))
+
+    reference.Run.do_clock = jump
 
 
 # --- closing ---
@@ -880,3 +1013,66 @@ def detail_tells_too_much() -> None:
 @mutant
 def drains_for_ever() -> None:
     without_timer(Timer.DRAIN)
+
+
+@mutant
+def content_forgotten_at_a_truncation() -> None:
+    tell = reference.Run.tell
+
+    def forgetting(self: Any, event: Any) -> None:
+        tell(self, event)
+        if isinstance(event, reference.ev.PeerDisconnected) and event.truncated:
+            for topic, oid in list(self.oids.items()):
+                self.node.forget(topic, self.now)
+                self.fetch(bytes.fromhex(oid))
+
+    reference.Run.tell = forgetting
+
+
+# --- what must not show ---
+
+
+@mutant
+def refusal_tells_why() -> None:
+    refuse = incoming._HANDLERS[FrameType.JOIN]
+
+    def telling(session: Any, frame: Any) -> bool:
+        known = frame.topic in session.topics.catalogue
+        before = session.outbox.waiting
+        found = refuse(session, frame)
+        if known and session.outbox.waiting - before == 6:
+            session.outbox.add(msg.Refuse(frame.handle, 0).encode_frame(), answer=True)
+        return found
+
+    incoming._HANDLERS[FrameType.JOIN] = telling
+
+
+@mutant
+def reject_tells_what_is_shared() -> None:
+    heard: set[tuple[Any, int]] = set()
+
+    def noting(session: Any, frame: Any) -> None:
+        if frame.topic in session.topics.catalogue:
+            heard.add((session, frame.handle))
+
+    before(FrameType.JOIN, noting)
+    say = connection.Session.say_reject
+    handle = incoming._HANDLERS[FrameType.REQUEST]
+
+    def telling(session: Any, frame: Any) -> bool:
+        known = (session, frame.handle) in heard and session.topics.of_remote(frame.handle) is None
+        connection.Session.say_reject = lambda self, request, code, *more: say(
+            self, request, 2 if known else code, *more
+        )
+        try:
+            return handle(session, frame)
+        finally:
+            connection.Session.say_reject = say
+
+    incoming._HANDLERS[FrameType.REQUEST] = telling
+
+
+@mutant
+def identity_kept() -> None:
+    from_seed = identity.Identity.from_seed
+    identity.Identity.from_seed = staticmethod(lambda seed: from_seed(bytes([7]) * 32))

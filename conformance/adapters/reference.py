@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pwire import __version__
+from p2pwire.connection.commands import CloseLink, LocalProtocolError, SendExtension
 from p2pwire.connection.config import Extension, Limits, Role, Timeouts
 from p2pwire.content.objects import topic_of
 from p2pwire.content.uri import Uri, UriError
@@ -25,11 +26,13 @@ from p2pwire.node.address import Endpoint
 from p2pwire.node.node import Node, NodeConfig
 from p2pwire.node.swarm import Resource
 from p2pwire.storage.filesystem import FileSystemStorage
+from p2pwire.storage.identity_file import MIN_NETWORK_SECRET
 from p2pwire.storage.memory import MemoryFile, share_bytes, share_folder
 from p2pwire.storage.names import NameRules
 from p2pwire.storage.scan import scan
 from p2pwire.testing.disks import Disk
 from p2pwire.testing.pair import seeded
+from p2pwire.wire.registry import CloseCode
 
 ABOUT: dict[str, Any] = {
     "pctl": 1, "impl": "p2pwire-python", "version": __version__, "spec": ["p2pwire/1"], "clock": "virtual",
@@ -37,6 +40,7 @@ ABOUT: dict[str, Any] = {
     "features": [
         "identity", "chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record",
         "events", "joins", "links", "dials", "uris", "actions", "hold", "count", "files",
+        "frames", "clock", "fails",
     ],
     "choices": {"requests": "queued"},
 }  # fmt: skip
@@ -81,10 +85,12 @@ class Run:
         if "directory" in config:
             names = NameRules(**config.get("names", {}))
             self.disk.storage = FileSystemStorage(Path(config["directory"]), names=names)
-        identity = Identity.from_seed(bytes.fromhex(config["identity"]))
+        identity = Identity.from_seed(bytes.fromhex(config.get("identity", "")) or os.urandom(32))
         random = seeded(config["seed"]) if "seed" in config else os.urandom
         timeouts = Timeouts(**{name: ms / 1000 for name, ms in config.get("timeouts", {}).items()})
         secret = config.get("network_secret")
+        if secret is not None and len(secret) < 2 * MIN_NETWORK_SECRET:
+            raise ValueError(f"a network secret of {len(secret) // 2} bytes, as short as its files must not be")
         self.unix = config.get("unix_time", 1_800_000_000) - self.now
         node_config = NodeConfig(
             suites=tuple(config.get("suites", (1, 2))), psk=derive_psk(bytes.fromhex(secret)) if secret else None,
@@ -264,7 +270,7 @@ class Run:
             return {"skip": f"action:{action}"}
         try:
             return do(**args) or {}
-        except (UriError, ValueError) as error:
+        except (UriError, ValueError, LocalProtocolError) as error:
             return {"error": str(error)}
         finally:
             self.pump()
@@ -319,6 +325,21 @@ class Run:
 
     def do_count(self) -> dict[str, Any]:
         return {"records": len(self.node._links.meeting._book)}
+
+    def do_extension(self, name: str, index: int, hex: str) -> None:
+        for link in list(self.node._core.links.values()):
+            link.connection.send(SendExtension(name, index, bytes.fromhex(hex)), self.now)
+            self.node._core.unsettle(link)
+        self.node._links.rest()
+
+    def do_clock(self, unix_time: float) -> None:
+        self.unix = unix_time - self.now
+        self.node.handle_timeout(self.now, unix_time)
+
+    def do_fail(self) -> None:
+        for link in list(self.node._core.links.values()):
+            self.node._core.send(link, CloseLink(CloseCode.INTERNAL, "as it was told to"))
+        self.node._links.rest()
 
     def do_scan(self, path: str) -> dict[str, Any]:
         content = scan(path)
@@ -378,7 +399,10 @@ class Control:
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         net = request["net"]
         config = request["config"]
-        run = self.runs[request["run"]] = Run(config, request["role"], net == "inline")
+        try:
+            run = self.runs[request["run"]] = Run(config, request["role"], net == "inline")
+        except ValueError as error:
+            return {"error": str(error)}
         if net == "inline":
             run.dials = config.get("dials", False)
             run.open(None, config.get("remote", REMOTE))

@@ -72,6 +72,13 @@ def test_frames_that_the_other_side_has_not(name: str, index: int) -> None:
         remote.command(cmd.SendExtension(name, index, b""))
 
 
+def test_no_frame_of_an_extension_with_a_grease_name() -> None:
+    grease = Extension("grease/ours", 0xB0, 4)
+    remote = opened(msg.Extension(grease.name, 0xA0, 4, b""), own=(grease,))
+    with pytest.raises(LocalProtocolError, match="has no frame"):
+        remote.command(cmd.SendExtension(grease.name, 0, b""))
+
+
 def test_no_frame_of_an_extension_before_hello() -> None:
     remote = responder(config(extensions=(CHAT,))).handshake()
     with pytest.raises(LocalProtocolError, match="has no frame"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from p2pwire.connection.config import Config, Extension
-from p2pwire.connection.grease import Grease
+from p2pwire.connection.grease import NAME_PREFIX, Grease
 from p2pwire.wire import messages as msg
 from p2pwire.wire.registry import LAST_EXTENSION_FRAME, MAX_EXTENSIONS, HelloTag
 
@@ -90,8 +90,9 @@ class ExtensionTable:
         return None
 
     def outgoing(self, name: str, index: int) -> int | None:
-        """The frame type in the other side's numbers; None if it has no such [EX-005] [EX-006] [EX-007] [EX-012]."""
+        """The frame type in the other side's numbers; None if it has no such [EX-005] [EX-006] [EX-007] [EX-012]
+        [EX-023]."""
         entry = self._theirs.get(name)
-        if entry is None or not 0 <= index < entry.count:
+        if entry is None or not 0 <= index < entry.count or name.startswith(NAME_PREFIX):
             return None
         return entry.base + index

@@ -16,6 +16,9 @@ from p2pwire.wire.registry import GREASE_FRAMES, GREASE_ONE_IN
 GREASE_SEED: Final = 12
 """random bytes that one connection's GREASE takes."""
 
+NAME_PREFIX: Final = "grease/"
+"""Extensions whose names begin so have no frames [EX-023]."""
+
 _TAGS: Final = (0x0B, 0x2B, 0x4B, 0x6B, 0x8B, 0xAB, 0xCB, 0xEB)
 
 
@@ -60,7 +63,7 @@ class Grease:
     @property
     def name(self) -> str:
         """The name of an extension that nobody has."""
-        return f"grease/{self.seed[4:6].hex()}"
+        return f"{NAME_PREFIX}{self.seed[4:6].hex()}"
 
     @property
     def frame(self) -> bytes:

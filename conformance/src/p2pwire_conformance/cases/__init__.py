@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from p2pwire_conformance.cases import cl as cl
 from p2pwire_conformance.cases import en as en
+from p2pwire_conformance.cases import extensions as extensions
+from p2pwire_conformance.cases import fc as fc
 from p2pwire_conformance.cases import fetching as fetching
 from p2pwire_conformance.cases import fr as fr
 from p2pwire_conformance.cases import hs as hs

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from p2pwire_conformance.carrier import Inline
-from p2pwire_conformance.case import INLINE, TCP, add, case
-from p2pwire_conformance.content import blob
+from p2pwire_conformance.case import INLINE, RESPONDER, TCP, add, case
+from p2pwire_conformance.content import BLOCK, Object, blob
 from p2pwire_conformance.keys import leaks
-from p2pwire_conformance.link import close, ping, unknown
+from p2pwire_conformance.link import Link, close, ping, unknown
 from p2pwire_conformance.message import Tree, frame
 from p2pwire_conformance.protocol import close_code, protocol
 from p2pwire_conformance.trial import Trial
@@ -225,7 +225,7 @@ for _id, (_frames, _close, _type) in _BLAMES.items():
     add(_id, "CL-003 CL-004 GN-011", _title, _blamed(_frames, _close, _type))
 
 
-@case("CL-0070", "CL-011 CL-005")
+@case("CL-0070", "CL-009 CL-011 CL-005")
 def shutdown(t: Trial) -> None:
     """Has the subject close. It says SHUTDOWN or NONE, and blames no frame."""
     link = t.open()
@@ -279,3 +279,48 @@ def frames_before_close(t: Trial) -> None:
     link.expect_dropped("close-not-answered")
     if not t.told("fetched"):
         link.fail("fetched", Kind.WRONG, "the object to be complete", "it is not")
+
+
+@case("CL-0083", "CL-042", roles=RESPONDER, nets=INLINE, features="fetch links")
+def content_survives_a_truncation(t: Trial) -> None:
+    """Serves two of 40 blocks and ends the stream without CLOSE (T7). On another link the subject requests the others
+    and not these two."""
+    sought = blob(40 * BLOCK)
+    t.start(fetch=[sought.oid.hex()])
+    first = t.connect("first")
+    first.shake()
+    first.hello()
+    served = _served(first, sought, 2)
+    first.finish()
+    first.expect_dropped()
+    second = t.peer("second")
+    again = _served(second, sought, 38) & served
+    if again:
+        second.fail("kept", Kind.WRONG, f"no REQUEST of the blocks {sorted(served)}", f"{sorted(again)} came again")
+
+
+def _served(link: Link, sought: Object, most: int) -> set[int]:
+    """Offer an object and serve so many of its blocks: the blocks served."""
+    handle, _ = link.open_topic(sought)
+    spans = [Tree("Span", first=0, last=sought.units - 1)]
+    link.send(Tree("Credit", blocks=1 << 20), Tree("Have", handle=handle, spans=spans))
+    served: set[int] = set()
+    while len(served) < most:
+        asked = link.expect("Request", "request")
+        for block in range(asked["block"], min(asked["block"] + (1 << asked["level"]), sought.main.count)):
+            if len(served) < most:
+                link.send(sought.main.data_frame(asked["id"], asked["block"], block))
+                served.add(block)
+    link.fence()
+    return served
+
+
+@case("CL-0084", "CL-012", features="fails")
+def own_fault(t: Trial) -> None:
+    """Has the subject find a fault of its own. It says INTERNAL and blames no frame."""
+    link = t.open()
+    link.expect_open()
+    t.running.do("fail")
+    if isinstance(link.carrier, Inline):
+        t.tick(link, 0)
+    link.expect_close("INTERNAL", blame=0xFF)

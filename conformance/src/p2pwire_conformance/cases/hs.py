@@ -128,7 +128,8 @@ for _id, (_cited, _bug) in _BUGS.items():
 add(
     "HS-0054",
     "HS-010 HS-026",
-    "Hashes another preamble_I than the one that was sent, as if it had been edited on the way (T1). The subject closes without message 3.",
+    """Hashes another preamble_I than the one that was sent, as if it had been edited on the way (T1). The subject
+    closes without message 3.""",
     _silent_last(Plan(bugs=frozenset({Bug.OTHER_PROLOGUE}))),
     roles=INITIATOR,
 )

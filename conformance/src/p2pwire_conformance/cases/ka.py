@@ -171,6 +171,21 @@ def refused_joins_are_counted(t: Trial) -> None:
     link.expect_close("FLOOD", check="flood")
 
 
+@case("KA-0030", "KA-023", nets=INLINE, features="fetch")
+def own_frames_within_half(t: Trial) -> None:
+    """Offers a subject 60 objects that it seeks, of one block each, while no time goes by. Those of its frames that are
+    counted stay within half of the budget."""
+    sought = [blob(1000 + number) for number in range(60)]
+    link = t.open({"max_handles": 1024}, fetch=[one.oid.hex() for one in sought])
+    for one in sought:
+        handle, _ = link.open_topic(one)
+        link.send(Tree("Have", handle=handle, spans=[Tree("Span")]))
+        link.fence()
+    counted = [one for one in link.noticed if one.name not in ("Join", "Request", "Data", "Reject", "Refuse", "Have")]
+    if len(counted) > BURST // 2:
+        link.fail("own-budget", Kind.WRONG, f"at most {BURST // 2} counted frames", f"{len(counted)} came")
+
+
 # --- credit ---
 
 

@@ -47,3 +47,19 @@ def asks_around(t: Trial) -> None:
         )
     if answers[0] != answers[1]:
         link.fail("answers", Kind.NOT_SILENT, f"the same as for an unknown topic, {answers[1]}", f"{answers[0]} came")
+
+
+@case("PV-0012", "PV-006")
+def identity_of_a_process(t: Trial) -> None:
+    """Gives the subject no identity, shakes hands, and does the same after its program was started anew. The identities
+    differ."""
+    found = []
+    for _ in range(2):
+        t.start(seed=None, identity=None)
+        link = t.connect()
+        link.shake()
+        found.append(link.peer)
+        link.carrier.close()
+        t.renew()
+    if found[0] == found[1]:
+        link.fail("identity", Kind.WRONG, "another identity in another process", "the same one came")

@@ -81,7 +81,7 @@ def same_lists_after_failures(t: Trial) -> None:
     """Lets handshakes fail (T6): refuses with NO_VERSION, refuses with NO_SUITE, and ends the stream. The subject's
     later offers list what its first one did, GREASE left out."""
     first, dial = _dialled(t, suites=[1, 2])
-    offers = []
+    offers: list[list[list[int]]] = []
     for answer in (refusal(1, versions=[2]), refusal(2, suites=[UNKNOWN]), b"", b""):
         link = t.answer_dial(dial, f"attempt {len(offers)}")
         offer = link.read_offer()

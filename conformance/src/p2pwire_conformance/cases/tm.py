@@ -13,7 +13,7 @@ from p2pwire_conformance.link import Link, parameter, ping
 from p2pwire_conformance.message import Tree
 from p2pwire_conformance.records import address, peer_record
 from p2pwire_conformance.trial import UNIX_TIME, Trial
-from p2pwire_conformance.verdict import Kind
+from p2pwire_conformance.verdict import Kind, NotApplicable
 
 # --- the handshake's time ---
 
@@ -213,18 +213,125 @@ def request_timer(t: Trial) -> None:
 @case("TM-0021", "TM-012 TR-065", nets=INLINE, features="fetch")
 def late_data(t: Trial) -> None:
     """Answers a REQUEST after the subject has cancelled it. The subject takes the DATA."""
-    sought = blob(100)
+    sought = blob(3 * BLOCK)
     link = t.open(fetch=[sought.oid.hex()])
     handle, _ = link.open_topic(sought)
-    link.send(Tree("Have", handle=handle, spans=[Tree("Span")]))
+    link.send(Tree("Have", handle=handle, spans=[Tree("Span", first=0, last=0)]))
     found = link.expect("Request")
     t.tick(link, 15.0)
     link.send(ping())
     t.tick(link, 15.1)
     link.expect("Pong")
     link.expect("Cancel", id=found["id"])
-    link.send(sought.main.data_frame(found["id"], 0, 0))
+    block = found["block"]
+    link.send(sought.main.data_frame(found["id"], block, block))
     link.expect_open(but="Join")
+
+
+@case("TM-0022", "TM-016", nets=INLINE, features="share hold")
+def serve_timer(t: Trial) -> None:
+    """Requests a block while the subject's disk does not answer, and keeps the link alive. After 20 s the subject ends
+    the REQUEST with REJECT 4 or 2."""
+    shared = blob(100)
+    link = t.open(share=[shared.recipe])
+    handle, _ = link.open_topic(shared)
+    t.do("hold", what="disk", on=True)
+    link.send(Tree("Request", id=3, handle=handle))
+    t.tick(link, 19.8)
+    if early := [one for one in link.fence() if one.name == "Reject"]:
+        link.fail("before-20-s", Kind.WRONG, "no REJECT before 20 s", f"{early[0]} came")
+    t.tick(link, 0.4)
+    found = link.expect("Reject", "serve-timer", id=3)
+    if found["code"] not in (2, 4):
+        link.fail("serve-timer", Kind.WRONG, "REJECT 4 or 2", f"{found} came")
+
+
+@case("TM-0023", "TM-013 TM-014", nets=INLINE, features="fetch")
+def snubbed(t: Trial) -> None:
+    """Announces units, answers no REQUEST for 90 s (T17), and then rejects what was cancelled. After the third expiry
+    the subject sends no more REQUESTs."""
+    sought = blob(400 * BLOCK)
+    link = t.open(fetch=[sought.oid.hex()])
+    handle, _ = link.open_topic(sought)
+    link.send(Tree("Credit", blocks=1 << 20), Tree("Have", handle=handle, spans=[Tree("Span", first=0, last=399)]))
+    asked = [link.expect("Request")]
+    for _ in range(3):
+        asked += [one for one in link.fence() if one.name == "Request"]
+        t.tick(link, 30.2)
+    asked += [one for one in link.fence() if one.name == "Request"]
+    link.send(*(Tree("Reject", id=one["id"], code=3) for one in asked))
+    late = 0
+    for _ in range(4):
+        late += sum(one.name == "Request" for one in link.fence())
+        t.tick(link, 30.2)
+    if late:
+        link.fail("snubbed", Kind.WRONG, "no REQUEST after three expiries", f"{late} came")
+
+
+# --- time that does not count ---
+
+
+@case("TM-0030", "KA-014", nets=INLINE, features="hold events")
+def carrier_takes_nothing(t: Trial) -> None:
+    """Has the carrier take nothing while a PONG waits, and keeps sending (T8). The subject tells its application
+    TIMEOUT after the idle time of 60 s, and not before, and says CLOSE when the carrier takes it."""
+    link = t.handshaken()
+    link.hello(idle=60)
+    link.expect_open()
+    t.do("hold", what="output", on=True)
+    link.send(ping())
+    for _ in range(5):
+        t.tick(link, 11.9)
+        link.send(Tree("Pad"))
+    if t.told("closed"):
+        link.fail("before-60-s", Kind.REJECTED, "the link to go on for 60 s", "it was closed before")
+    t.tick(link, 1.0)
+    if not t.told("closed"):
+        link.fail("output-timer", Kind.NOT_REJECTED, "a close after 60 s", "the link goes on")
+    t.do("hold", what="output", on=False)
+    link.expect_close("TIMEOUT")
+
+
+@case("TM-0031", "KA-012", nets=INLINE, features="fetch hold")
+def not_reading_does_not_count(t: Trial) -> None:
+    """Serves so many blocks to a subject whose disk does not answer that it reads no more, and lets more than the idle
+    time of 60 s go by. When the disk answers, the subject goes on: it did not read, and so the silence was its own."""
+    sought = blob(200 * BLOCK)
+    t.start(fetch=[sought.oid.hex()])
+    link = t.connect()
+    link.shake()
+    link.hello(idle=60)
+    handle, _ = link.open_topic(sought)
+    link.send(Tree("Credit", blocks=1 << 20), Tree("Have", handle=handle, spans=[Tree("Span", first=0, last=199)]))
+    t.do("hold", what="disk", on=True)
+    while (found := link.next_frame(0.0)) is not None:
+        if found.name == "Request":
+            last = min(found["block"] + (1 << found["level"]), 200)
+            for block in range(found["block"], last):
+                link.send(sought.main.data_frame(found["id"], found["block"], block))
+    link.send(ping(b"unread?!"))
+    if (found := link.next_frame(0.0)) is not None and found.name == "Pong":
+        raise NotApplicable("it reads on while its disk does not answer")
+    t.tick(link, 100.0)
+    t.do("hold", what="disk", on=False)
+    link.expect("Pong", "goes-on", data=b"unread?!")
+    link.fence()
+
+
+@case("TM-0032", "TM-001", nets=INLINE, features="clock")
+def time_of_day(t: Trial) -> None:
+    """Has the subject's time of day put forward by a day, and back by two. No timer runs out: the link goes on, and
+    nothing is sent."""
+    t.start(unix_time=UNIX_TIME)
+    link = t.connect()
+    link.shake()
+    link.hello()
+    link.expect_open()
+    for day in (1, -1):
+        t.do("clock", unix_time=UNIX_TIME + day * 86400)
+        t.tick(link, 1.0)
+        link.expect_nothing("time-of-day")
+    link.expect_open()
 
 
 # --- identities ---

@@ -12,7 +12,7 @@ from p2pwire_conformance.link import Link, Plan
 from p2pwire_conformance.message import Tree, duplicated, preamble, raw, short
 from p2pwire_conformance.protocol import constant, is_grease16
 from p2pwire_conformance.trial import Trial
-from p2pwire_conformance.verdict import Kind
+from p2pwire_conformance.verdict import Kind, Untestable
 
 SECRET: Final = b"sixteen and more random bytes"
 GREASE: Final = 0x1A1A
@@ -480,3 +480,13 @@ add(
     roles=INITIATOR,
     features="psk events",
 )
+
+
+@case("VN-0090", "VN-044", features="psk")
+def short_secret(t: Trial) -> None:
+    """Gives the subject a network secret of 15 bytes. It does not begin with it."""
+    try:
+        t.start(network_secret=bytes(range(15)).hex())
+    except Untestable:
+        return
+    t.connect().fail("short-secret", Kind.NOT_REJECTED, "a secret of 15 bytes to be refused", "it is taken")
