@@ -70,7 +70,7 @@ def test_smoke(language: str) -> None:
 @language
 def test_the_adapter_is_short(language: str) -> None:
     text = (MINIMAL / COMMANDS[language][1]).read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= LINES
+    assert sum(bool(line.strip()) for line in text.splitlines()) < LINES
 
 
 def test_they_import_nothing_of_the_reference() -> None:

@@ -1,5 +1,6 @@
 // Lets the suite judge the peer in peer.mjs: PCTL/1 on stdin and stdout.
 
+import { randomBytes } from 'node:crypto'
 import { createInterface } from 'node:readline'
 
 import { Host } from './tcp.mjs'
@@ -23,7 +24,8 @@ function bytesOf(host, { ms = 0, hex = '', eof = false }) {
 
 async function start({ run, role, net, addr, config }) {
   const { identity, listening = [], unix_time: time = Math.floor(Date.now() / 1000) } = config
-  const host = new Host(role, Buffer.from(identity, 'hex'), listening, time, (event) => say({ ...event, run }))
+  const seed = identity ? Buffer.from(identity, 'hex') : randomBytes(32)
+  const host = new Host(role, seed, listening, time, (event) => say({ ...event, run }))
   hosts.set(run, host)
   if (net === 'listen') return { addr: await host.listen() }
   if (net === 'inline') return bytesOf(host, {})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -18,8 +20,8 @@ ABOUT: dict[str, Any] = {
 HOSTS: dict[str, Host] = {}
 
 
-def say(message: dict[str, Any]) -> None:
-    print(json.dumps(message), flush=True)
+def say(message: dict[str, Any], **more: str) -> None:
+    print(json.dumps({**message, **more}), flush=True)
 
 
 def bytes_of(host: Host, asked: dict[str, Any]) -> dict[str, Any]:
@@ -34,27 +36,34 @@ def bytes_of(host: Host, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 async def answer(asked: dict[str, Any]) -> dict[str, Any]:
-    op, run, net = asked["op"], asked.get("run", ""), asked.get("net", "")
+    op, run, net = asked["op"], asked.get("run", ""), asked.get("net")
     if op == "hello":
         return ABOUT
     if op == "start":
-        config = {"unix_time": int(time.time()), "listening": [], **asked["config"]}
-        seed, told = bytes.fromhex(config["identity"]), lambda event: say({**event, "run": run})
+        own = {"identity": os.urandom(32).hex(), "unix_time": int(time.time()), "listening": []}
+        config = {**own, **asked["config"]}
+        seed, told = bytes.fromhex(config["identity"]), functools.partial(say, run=run)
         HOSTS[run] = Host(asked["role"], seed, config["listening"], config["unix_time"], told)
     host = HOSTS.get(run)
     if host is None or asked.get("action", "close") != "close":
         return {"skip": "action"}
-    if net == "listen":
-        return {"addr": await host.listen()}
     if op in ("rx", "tick") or net == "inline":
         return bytes_of(host, asked)
-    await host.dial(asked["addr"]) if op == "start" else host.close() if op == "do" else HOSTS.pop(run).stop()
+    if net == "listen":
+        return {"addr": await host.listen()}
+    if net == "dial":
+        await host.dial(asked["addr"])
+    elif op == "do":
+        host.close()
+    elif op == "stop":
+        HOSTS.pop(run).stop()
     return {}
 
 
 async def main() -> None:
     while line := await asyncio.to_thread(sys.stdin.readline):
-        say({"re": json.loads(line)["op"], **await answer(json.loads(line))})
+        asked = json.loads(line)
+        say(await answer(asked), re=asked["op"])
 
 
 asyncio.run(main())

@@ -16,6 +16,7 @@ const INTERNAL = 1, PROTOCOL = 2, UNKNOWN_FRAME = 3, UNSOLICITED = 6, CREDIT_EXC
 const DUPLICATE = 10, SELF = 11, SHUTDOWN = 13, LAST_CODE = 14
 const NO_VERSION = 1, NO_SUITE = 2, USE_SUITE = 3
 const NO_FRAME = 0xff
+const GREASE_TAG = 0x2b, GREASE_FRAME = 0x6b, GREASE_SHARE = 1 / 4
 const HANDSHAKE_TIME = 10_000, HELLO_TIME = 10_000, DRAIN_TIME = 5_000, PING_TIME = 60_000, IDLE = 150_000
 const DRAIN_BYTES = 20 * 2 ** 20
 const ANSWERS = 65536
@@ -34,7 +35,7 @@ class Fault extends Error {
 const isGrease = (value) => (value & 0x0f0f) === 0x0a0a
 const u16 = (...values) => Buffer.concat(values.map((value) => Buffer.from([value >> 8, value & 0xff])))
 const sized = (data) => Buffer.concat([u16(data.length), data])
-const LISTS = Buffer.concat([Buffer.from([1]), u16(VERSION), Buffer.from([1]), u16(SUITE)])
+const listed = (...values) => Buffer.concat([Buffer.from([values.length]), u16(...values)])
 const preamble = (kind, ...parts) => Buffer.concat([MAGIC, Buffer.from([kind]), sized(Buffer.concat(parts))])
 
 /** One link. `links` are those of this identity, in the order in which their message 1 went or came. */
@@ -42,6 +43,8 @@ export class Peer {
   constructor(role, identity, now, { links = [], record = null } = {}) {
     this.initiator = role === 'initiator'
     Object.assign(this, { identity, links, record, now })
+    // Numbers without a meaning, now and then, so that nobody comes to stumble over them.
+    this.greases = Math.random() < GREASE_SHARE ? [0x0a0a | (randomBytes(2).readUInt16BE() & 0xf0f0)] : []
     this.fixed = new Dh()
     this.ephemeral = new Dh()
     this.other = null // the other side's identity, once it is proved
@@ -220,8 +223,10 @@ export class Peer {
     this.since = this.heard = this.asked = this.now
     if (this.other.equals(this.identity.public)) throw new Fault(SELF, NO_FRAME)
     for (const elder of this.elders) if (elder.other.equals(this.other)) elder.close(DUPLICATE)
-    const parameters = [[1, Buffer.from('minimal-node/1')], [2, this.record]].filter(([, value]) => value)
+    const grease = this.greases.map(() => [GREASE_TAG, Buffer.from('grease')])
+    const parameters = [[1, Buffer.from('minimal-node/1')], [2, this.record], ...grease].filter(([, value]) => value)
     this.#send(f.HELLO, u16(1024, 64, IDLE / 1000), ...parameters.flatMap(([t, v]) => [Buffer.from([t]), sized(v)]))
+    for (const [, value] of grease) this.#send(GREASE_FRAME, value)
     for (;;) yield* this.#record()
   }
 
@@ -242,7 +247,7 @@ export class Peer {
   }
 
   * #initiate() {
-    const offer = preamble(OFFER, LISTS, u16(SUITE))
+    const offer = preamble(OFFER, listed(...this.greases, VERSION), listed(...this.greases, SUITE), u16(SUITE))
     const noise = new Noise(Buffer.concat([Buffer.from('p2pwire/1\0'), offer, u16(0)]))
     noise.mixHash(this.ephemeral.public)
     this.#write(offer, sized(Buffer.concat([this.ephemeral.public, noise.seal(Buffer.alloc(0))])))
@@ -289,7 +294,7 @@ export class Peer {
     const reason = !versions.includes(VERSION) ? NO_VERSION : !suites.includes(SUITE) ? NO_SUITE
       : keySuite !== SUITE ? USE_SUITE : 0
     if (reason) {
-      this.#write(preamble(REFUSAL, Buffer.from([reason]), LISTS))
+      this.#write(preamble(REFUSAL, Buffer.from([reason]), listed(VERSION), listed(SUITE)))
       this.#drain()
       return yield 0
     }

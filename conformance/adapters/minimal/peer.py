@@ -44,6 +44,9 @@ INTERNAL, PROTOCOL, UNKNOWN_FRAME, UNSOLICITED, CREDIT_EXCEEDED, FLOOD, TIMEOUT 
 DUPLICATE, SELF, SHUTDOWN = 10, 11, 13
 NO_VERSION, NO_SUITE, USE_SUITE = 1, 2, 3
 NO_FRAME: Final = 0xFF
+GREASE_TAG, GREASE_FRAME = 0x0B, 0x4B
+GREASE_SHARE: Final = 64
+"""of 256 links carry numbers without a meaning."""
 HANDSHAKE_TIME, HELLO_TIME, DRAIN_TIME, PING_TIME = 10_000, 10_000, 5_000, 60_000
 IDLE: Final = 150
 DRAIN_BYTES: Final = 20 << 20
@@ -66,6 +69,11 @@ def preamble(kind: int, body: bytes) -> bytes:
     return MAGIC + bytes([kind]) + len(body).to_bytes(2, "big") + body
 
 
+def listed(*values: int) -> bytes:
+    """Versions or suites in a preamble."""
+    return bytes([len(values)]) + b"".join(value.to_bytes(2, "big") for value in values)
+
+
 class Peer:
     """One link. `links` are the links of this identity in the order in which their message 1 went or came."""
 
@@ -74,6 +82,9 @@ class Peer:
         expected: bytes = b"",
     ) -> None:  # fmt: skip
         self.initiator = role == "initiator"
+        random = os.urandom(3)
+        self.greases = (0x0A0A | int.from_bytes(random[:2], "big") & 0xF0F0,) if random[2] < GREASE_SHARE else ()
+        """A number without a meaning that goes into this link's lists, now and then."""
         self.identity_key = Ed25519PrivateKey.from_private_bytes(seed)
         self.identity = self.identity_key.public_key().public_bytes_raw()
         self.static, self.ephemeral = X25519PrivateKey.generate(), X25519PrivateKey.generate()
@@ -233,14 +244,15 @@ class Peer:
                 other.close(DUPLICATE)
         agent = b"minimal-python/1"
         hello = (1024).to_bytes(2, "big") + (64).to_bytes(2, "big") + IDLE.to_bytes(2, "big")
-        for tag, value in ((1, agent), (2, self.record)):
+        for tag, value in ((1, agent), (2, self.record), *((GREASE_TAG, b"grease") for _ in self.greases)):
             hello += bytes([tag]) + len(value).to_bytes(2, "big") + value if value else b""
         self._send(HELLO, hello)
+        for _ in self.greases:
+            self._send(GREASE_FRAME, b"grease")
         yield from self._records()
 
     def _initiate(self) -> Reading:
-        lists = bytes([1]) + VERSION.to_bytes(2, "big") + bytes([1]) + SUITE.to_bytes(2, "big")
-        offer = preamble(1, lists + SUITE.to_bytes(2, "big"))
+        offer = preamble(1, listed(*self.greases, VERSION) + listed(*self.greases, SUITE) + SUITE.to_bytes(2, "big"))
         noise = Noise(b"p2pwire/1\0" + offer + b"\0\0")
         e = self.ephemeral.public_key().public_bytes_raw()
         noise.mix_hash(e)
@@ -285,8 +297,7 @@ class Peer:
             raise SilentError("a key_suite that was not offered")
         reason = NO_VERSION if VERSION not in versions else NO_SUITE if SUITE not in suites else USE_SUITE
         if reason != USE_SUITE or key_suite != SUITE:
-            lists = bytes([1]) + VERSION.to_bytes(2, "big") + bytes([1]) + SUITE.to_bytes(2, "big")
-            self.out += preamble(3, bytes([reason]) + lists)
+            self.out += preamble(3, bytes([reason]) + listed(VERSION) + listed(SUITE))
             self.ended, self.opened = True, self.now
             yield 0
         message = Reader((yield from self._message()))
