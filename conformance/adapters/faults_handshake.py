@@ -10,7 +10,7 @@ from p2pwire.connection import connection, handshake, inbox, incoming, records
 from p2pwire.connection.state import LinkInput, LinkState
 from p2pwire.connection.timers import Timer, Timers
 from p2pwire.crypto import identity, noise
-from p2pwire.node import admission, dialer, meeting
+from p2pwire.node import admission, dialer, dialrules, meeting
 from p2pwire.wire.registry import CloseCode, FrameType
 
 from faults import cell, mutant, without_tag, without_timer
@@ -856,3 +856,13 @@ def duplicates_dialled_again() -> None:
     dialer.Dialer.closed = lambda self, identity, now, *, target=None, reconnect=True: closed(
         self, identity, now, target=target
     )
+
+
+@mutant
+def waits_equally_long() -> None:
+    begin = dialrules.Backoff.__init__
+
+    def stiff(self: Any, minimum: float, maximum: float, jitter: float, random: Any) -> None:
+        begin(self, minimum, maximum, 0.0, random)
+
+    dialrules.Backoff.__init__ = stiff

@@ -281,3 +281,24 @@ def closed_as_a_duplicate(t: Trial) -> None:
     link.finish()
     t.pass_time(900.0)
     expect_dials(t, first, check="again")
+
+
+# --- dialling again ---
+
+
+@swarm("TM-0040", "TM-020 TM-021", "fetch dials actions")
+def waits_a_random_time(t: Trial) -> None:
+    """Lets the first dial of eight subjects fail. Each waits at least 1 s and at most 1.25 s before the next (T22), and
+    not all wait equally long."""
+    waits = []
+    for number in range(8):
+        first, dial = _dialled(t, seed=number.to_bytes(32, "big").hex())
+        t.fail_dial(dial)
+        waited, again = 0.0, t.dials()
+        while not again and waited < 2.0:
+            t.tick(first, 0.05)
+            waited += 0.05
+            again = t.running.events("dial")
+        waits.append(round(waited, 2))
+    if not all(0.95 <= wait <= 1.3 for wait in waits) or len(set(waits)) < 2:
+        first.fail("waits", Kind.WRONG, "waits of 1 to 1.25 s that differ", str(waits))
