@@ -15,6 +15,7 @@ from p2pwire.wire.registry import FrameType
 
 import faults_peers  # noqa: F401  (enters its faults)
 import faults_topics  # noqa: F401
+import faults_transfer  # noqa: F401
 import faults_uris  # noqa: F401
 from faults import mutant
 

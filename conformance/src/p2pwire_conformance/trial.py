@@ -75,6 +75,12 @@ class Trial:
         given = {name: value for name, value in given.items() if value is not None}
         self._running = self._subject.start(self.name, self.case.id, self.role, self.net, given, self.patience)
 
+    def restart(self, **config: Any) -> None:
+        """End the subject, and start it again with this."""
+        self.running.stop()
+        self._carriers.clear()
+        self.start(**config)
+
     @property
     def running(self) -> Running:
         """The subject, started."""

@@ -8,6 +8,7 @@ from p2pwire_conformance.cases import extensions as extensions
 from p2pwire_conformance.cases import fc as fc
 from p2pwire_conformance.cases import fetching as fetching
 from p2pwire_conformance.cases import fr as fr
+from p2pwire_conformance.cases import fs as fs
 from p2pwire_conformance.cases import hs as hs
 from p2pwire_conformance.cases import identities as identities
 from p2pwire_conformance.cases import ka as ka

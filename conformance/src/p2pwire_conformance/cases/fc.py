@@ -1,0 +1,137 @@
+"""FC: back-pressure, and the credit that the subject grants."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+from p2pwire_conformance.case import INLINE, RESPONDER, case
+from p2pwire_conformance.cases.tr import request
+from p2pwire_conformance.content import BLOCK, blob
+from p2pwire_conformance.link import Link, ping
+from p2pwire_conformance.message import Tree
+from p2pwire_conformance.protocol import constant
+from p2pwire_conformance.trial import Trial
+from p2pwire_conformance.verdict import Kind
+
+QUEUE: Final[int] = constant("SEND_QUEUE_DATA")
+ANSWERS: Final[int] = constant("SEND_QUEUE_ANSWERS")
+UNWRITTEN: Final[int] = constant("MAX_UNWRITTEN_BLOCKS")
+PONG: Final = 11
+"""bytes of a PONG with its header."""
+WIDE: Final = blob(64 * BLOCK)
+
+
+def _credits(link: Link) -> list[int]:
+    return [one["blocks"] for one in link.noticed if one.name == "Credit"]
+
+
+@case("FC-0040", "FC-005 FC-010 FC-012 FC-011", features="share")
+def totals_grow(t: Trial) -> None:
+    """Is interested, and requests 8 blocks 48 times. The totals that the subject grants grow, are always enough, and come
+    in steps of an eighth of ahead or more."""
+    link = t.open(share=[WIDE.recipe])
+    handle, _ = link.open_topic(WIDE)
+    link.send(Tree("Interest", handle=handle, on=1))
+    for number in range(48):
+        link.fence()
+        granted = max([64, *_credits(link)])
+        if granted - number * 8 < 64:
+            link.fail("ahead", Kind.WRONG, "64 blocks ahead at least", f"{granted - number * 8}")
+        link.send(request(number, handle, number % 8 * 8, 3))
+        for block in range(8):
+            link.expect("Data", id=number, block=number % 8 * 8 + block)
+    totals = [64, *_credits(link)]
+    if totals != sorted(totals):
+        link.fail("totals", Kind.WRONG, "totals that never fall", str(totals))
+    steps = [after - before for before, after in pairwise(totals)]
+    if any(step < 8 for step in steps):
+        link.fail("steps", Kind.WRONG, "steps of 8 at least", str(steps))
+
+
+@case("FC-0041", "FC-030", nets=INLINE, features="share hold")
+def data_into_room_alone(t: Trial) -> None:
+    """Requests 64 blocks and sends PING while the subject's carrier takes nothing (T11). When it does, no more than the
+    bound of DATA and one block come before the PONG."""
+    link = t.open(share=[WIDE.recipe])
+    handle, _ = link.open_topic(WIDE)
+    link.fence()
+    t.do("hold", what="output", on=True)
+    link.send(request(1, handle, 0, 6))
+    link.send(ping(b"how much"))
+    t.do("hold", what="output", on=False)
+    came = 0
+    while True:
+        found = link.next_frame()
+        if found is None:
+            link.fail("pong", Kind.SILENT_DROP, "a PONG", "nothing came")
+        if found.name == "Pong":
+            break
+        came += len(found.body) + 3
+    if came > QUEUE + BLOCK + 1200:
+        link.fail("bound", Kind.WRONG, f"at most {QUEUE} bytes and one DATA before the PONG", f"{came} bytes came")
+
+
+@case("FC-0042", "FC-031 FC-034", nets=INLINE, features="share hold events")
+def reads_while_data_wait(t: Trial) -> None:
+    """Requests 64 blocks while the subject's carrier takes nothing, and sends CLOSE (T11). The subject reads it, though
+    its DATA wait."""
+    link = t.open(share=[WIDE.recipe])
+    handle, _ = link.open_topic(WIDE)
+    link.fence()
+    t.do("hold", what="output", on=True)
+    link.send(request(1, handle, 0, 6))
+    link.send(Tree("Close", code=0, frame_type=255))
+    if not t.running.events("closed"):
+        link.fail("read", Kind.WRONG, "the link to be over for the subject's application", "it does not say so")
+
+
+@case("FC-0043", "FC-032", nets=INLINE, roles=RESPONDER, features="hold events")
+def answers_stop_the_reading(t: Trial) -> None:
+    """Sends PINGs, as many as the budget allows, while the subject's carrier takes nothing, until more than 64 KiB of
+    answers have to wait, and then CLOSE (T11). The subject reads it only when its answers have gone."""
+    link = t.open()
+    link.fence()
+    t.do("hold", what="output", on=True)
+    one = ping()
+    sent = 0
+    while sent * PONG <= ANSWERS + 100 * PONG:
+        count = 900 if not sent else 490
+        link.send(*([one] * count))
+        sent += count
+        t.tick(link, 5.0)
+    link.send(Tree("Close", code=0, frame_type=255))
+    if t.running.events("closed"):
+        link.fail("stopped", Kind.WRONG, "no reading beyond 64 KiB of answers", "CLOSE is read")
+    t.do("hold", what="output", on=False)
+    if not t.running.events("closed"):
+        link.fail("resumed", Kind.WRONG, "reading when the answers have gone", "CLOSE is not read")
+
+
+@case("FC-0044", "FC-033", nets=INLINE, features="fetch hold", depends="TR-0083")
+def blocks_stop_the_reading(t: Trial) -> None:
+    """Serves 70 blocks to a subject whose disk does not answer, and sends PING. More than 64 blocks wait for the disk,
+    so the PONG comes only when it answers."""
+    big = blob(130 * BLOCK)
+    link = t.open(fetch=[big.oid.hex()])
+    handle, _ = link.open_topic(big, tell=False)
+    link.send(Tree("Credit", blocks=1024), big.object_frame(handle))
+    link.send(Tree("Have", handle=handle, spans=[Tree("Span", first=0, last=129)]))
+    asked = [link.expect("Request"), *(one for one in link.fence() if one.name == "Request")]
+    t.do("hold", what="disk", on=True)
+    sent = 0
+    for one in asked:
+        for block in range(one["block"], min(one["block"] + (1 << one["level"]), 130)):
+            if sent < UNWRITTEN + 6:
+                link.send(big.main.data_frame(one["id"], one["block"], block))
+                sent += 1
+    if sent < UNWRITTEN + 6:
+        link.fail("asked", Kind.WRONG, f"REQUESTs for {UNWRITTEN + 6} blocks", f"for {sent}")
+    link.send(ping(b"disk..??"))
+    early = []
+    while (found := link.next_frame(0.0)) is not None:
+        early.append(found)
+    if any(found.name == "Pong" for found in early):
+        link.fail("stopped", Kind.WRONG, "no reading beyond 64 blocks for the disk", "a PONG came")
+    t.do("hold", what="disk", on=False)
+    link.expect("Pong", "resumed", data=b"disk..??")
