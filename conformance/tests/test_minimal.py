@@ -112,3 +112,10 @@ def test_the_first_line_leads_to_what_is_broken(broken: str, tmp_path: Path) -> 
     first = next(one.line for one in found if one.verdict is Verdict.FAIL)
     assert first.startswith(f"FAIL {begins}")
     assert cites in first
+
+
+def test_the_readme_shows_the_whole_adapter() -> None:
+    readme = (ADAPTERS.parent / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    text = (MINIMAL / "adapter.py").read_text(encoding="utf-8").partition('"""\n\n')[2]
+    assert [line for line in "".join(shown).splitlines() if line] == [line for line in text.splitlines() if line]
