@@ -70,13 +70,13 @@ for _id, _cited, _what, _hello, _name, _index, _due in _SENT:
     add(_id, _cited, _title, _sends(_hello, _name, _index, _due), nets=INLINE, features="extensions frames")
 
 
-def _many(t: Trial, look: Callable[[Link], bool]) -> int:
-    """How many of many connections have it."""
-    found = 0
+def _some(t: Trial, look: Callable[[Link], bool]) -> bool:
+    """Whether one of many connections has it."""
     for number in range(RUNS):
         t.start(seed=number.to_bytes(32, "big").hex())
-        found += look(t.connect())
-    return found
+        if look(t.connect()):
+            return True
+    return False
 
 
 def _in_lists(link: Link) -> bool:
@@ -86,8 +86,8 @@ def _in_lists(link: Link) -> bool:
 
 @case("EX-0050", "VN-064 VN-062", roles=INITIATOR, nets=INLINE)
 def grease_in_offers(t: Trial) -> None:
-    """Reads the offers of 64 connections (T30). At least one has a GREASE version and a GREASE suite."""
-    if not _many(t, _in_lists):
+    """Reads the offers of up to 64 connections (T30). At least one has a GREASE version and a GREASE suite."""
+    if not _some(t, _in_lists):
         t.connect().fail("grease", Kind.WRONG, f"GREASE in one of {RUNS} offers", "none has any")
 
 
@@ -103,6 +103,6 @@ def _in_frames(link: Link) -> bool:
 
 @case("EX-0051", "EX-022 EX-020 EX-021", nets=INLINE)
 def grease_in_frames(t: Trial) -> None:
-    """Reads the first frames of 64 connections (T30). At least one has a GREASE frame, and a GREASE tag or name."""
-    if not _many(t, _in_frames):
+    """Reads the first frames of up to 64 connections (T30). One at least has a GREASE frame and a GREASE tag or name."""
+    if not _some(t, _in_frames):
         t.connect().fail("grease", Kind.WRONG, f"GREASE in one of {RUNS} connections", "none has any")

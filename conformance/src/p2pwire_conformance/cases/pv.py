@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2pwire_conformance.case import RESPONDER, case
+from p2pwire_conformance.case import INLINE, RESPONDER, case
 from p2pwire_conformance.content import blob
 from p2pwire_conformance.keys import leaks
 from p2pwire_conformance.message import Tree
@@ -49,17 +49,17 @@ def asks_around(t: Trial) -> None:
         link.fail("answers", Kind.NOT_SILENT, f"the same as for an unknown topic, {answers[1]}", f"{answers[0]} came")
 
 
-@case("PV-0012", "PV-006")
+@case("PV-0012", "PV-006", roles=RESPONDER, nets=INLINE)
 def identity_of_a_process(t: Trial) -> None:
     """Gives the subject no identity, shakes hands, and does the same after its program was started anew. The identities
     differ."""
     found = []
-    for _ in range(2):
+    for number in range(2):
+        if number:
+            t.renew()
         t.start(seed=None, identity=None)
         link = t.connect()
         link.shake()
         found.append(link.peer)
-        link.carrier.close()
-        t.renew()
     if found[0] == found[1]:
         link.fail("identity", Kind.WRONG, "another identity in another process", "the same one came")
