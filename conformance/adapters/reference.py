@@ -82,7 +82,8 @@ class Run:
         self.lost: set[bytes] = set()
         self.listener: socket.socket | None = None
         self.disk = Disk()
-        if "directory" in config:
+        self.on_disk = "directory" in config
+        if self.on_disk:
             names = NameRules(**config.get("names", {}))
             self.disk.storage = FileSystemStorage(Path(config["directory"]), names=names)
         identity = Identity.from_seed(bytes.fromhex(config.get("identity", "")) or os.urandom(32))
@@ -237,7 +238,7 @@ class Run:
             case ev.LinkFailed():
                 self.say("refused", text=event.reason, **({} if event.suite is None else {"suite": int(event.suite)}))
             case ev.FetchComplete():
-                found = self.disk.finished(event.topic)
+                found = b"" if self.on_disk else self.disk.finished(event.topic)
                 if isinstance(found, dict):
                     found = b"".join(found[path] or b"" for path in found)
                 self.say("fetched", oid=self.oids[event.topic], sha256=hashlib.sha256(found or b"").hexdigest())

@@ -28,8 +28,8 @@ def _credits(link: Link) -> list[int]:
 
 @case("FC-0040", "FC-005 FC-010 FC-012 FC-011", features="share")
 def totals_grow(t: Trial) -> None:
-    """Is interested, and requests 8 blocks 48 times. The totals that the subject grants grow, are always enough, and come
-    in steps of an eighth of ahead or more."""
+    """Is interested, and requests 8 blocks 48 times. The totals that the subject grants grow, are always enough, and
+    come in steps of an eighth of ahead or more."""
     link = t.open(share=[WIDE.recipe])
     handle, _ = link.open_topic(WIDE)
     link.send(Tree("Interest", handle=handle, on=1))

@@ -419,3 +419,14 @@ def manifest_before_files(t: Trial) -> None:
     early = [one for one in link.fence() if one.name == "Request" and one["file"] != MANIFEST]
     if early:
         link.fail("too-early", Kind.WRONG, "no REQUEST for a file before the manifest is checked", str(early[0]))
+
+
+@case("OB-0011", "OB-013 OB-004", features="fetch")
+def empty_blob_offered(t: Trial) -> None:
+    """Tells OBJECT of an empty blob that the subject seeks. It goes on, and requests nothing."""
+    empty = blob(0)
+    link = t.open(fetch=[empty.oid.hex()])
+    link.open_topic(empty)
+    link.expect_open("goes-on", but="Join")
+    if _noticed(link, "Request"):
+        link.fail("request", Kind.WRONG, "no REQUEST for an empty blob", "one came")
