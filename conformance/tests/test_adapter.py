@@ -13,10 +13,10 @@ import pytest
 
 from p2pwire_conformance import adapter as module
 from p2pwire_conformance.adapter import Adapter
-from p2pwire_conformance.case import CASES, INLINE, RESPONDER
+from p2pwire_conformance.case import CASES, INLINE, LISTEN, RESPONDER
 from p2pwire_conformance.runner import Runner
 from p2pwire_conformance.subject import AdapterSubject
-from p2pwire_conformance.verdict import AdapterFault, Verdict
+from p2pwire_conformance.verdict import AdapterFault, Untestable, Verdict
 from toys import HELLO
 
 Toy = Callable[..., Adapter]
@@ -222,6 +222,15 @@ def test_it_is_started_again_after_it_died(toy: Toy) -> None:
     adapter = toy("ask(); sys.exit(3)")
     for _ in range(2):
         assert _verdict(adapter)[0] is Verdict.CRASH
+
+
+def test_an_event_is_not_waited_for_without_end(toy: Toy) -> None:
+    listens = HELLO.replace("inline", "listen")
+    answer = """ask(); say('{"re": "start", "addr": "127.0.0.1:1"}')\n"""
+    adapter = toy(answer + """while True: say('{"ev": "log", "text": "again"}')""", hello=listens)
+    running = AdapterSubject(adapter).start("x", "SA-0001", RESPONDER, LISTEN, {}, 5.0)
+    with pytest.raises(Untestable, match="the subject did not tell of 'closed'"):
+        running.event("closed", 0.1)
 
 
 # --- the command ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -177,12 +178,14 @@ class _AdapterRunning(Running):
         return dial(self._answer["addr"], patience)
 
     def event(self, name: str, patience: float) -> dict[str, Any]:
+        until = time.monotonic() + patience
         while True:
             while self._adapter.events:
                 found = self._adapter.events.popleft()
                 if found["ev"] == name and found.get("run", self._run) == self._run:
                     return found
-            if self._net == "inline" or not self._adapter.wait_event(patience):
+            left = until - time.monotonic()
+            if self._net == "inline" or left <= 0 or not self._adapter.wait_event(left):
                 raise Untestable(f"the subject did not tell of {name!r}")
 
     def events(self, name: str) -> list[dict[str, Any]]:
