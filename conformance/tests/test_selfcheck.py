@@ -14,7 +14,6 @@ from p2pwire_conformance.case import CASES, GROUPS
 from p2pwire_conformance.selfcheck import Given, read, read_benign, samples
 from p2pwire_conformance.subject import AdapterSubject
 from p2pwire_conformance.variants import Variants
-from p2pwire_conformance.verdict import AdapterFault
 from toys import ADAPTERS
 
 MUTANTS = sorted(ADAPTERS.glob("mutants*.toml"))
