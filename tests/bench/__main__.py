@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from importlib import import_module
@@ -34,6 +35,12 @@ BENCHES: Final = {
 
 MEMORY_DISK: Final = Path("/dev/shm")
 """Preferred for files, so that no disk has a part in the figures."""
+
+ROOM: Final = 9 << 30
+"""bytes that the files of one bench take at most, but for those of 10 GiB, which look for a place of their own."""
+
+QUICK_ROOM: Final = 256 << 20
+"""The same of a quick run."""
 
 
 def main() -> int:
@@ -66,8 +73,9 @@ def main() -> int:
 
 def measure(names: list[str], directory: Path | None, *, quick: bool) -> Results:
     """Run the benches. A failure of p2pwire's own ends everything; rivals may be missing."""
-    place = directory or (MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else Path(tempfile.gettempdir()))
+    place = directory or scratch_place(QUICK_ROOM if quick else ROOM)
     results = Results(facts(), quick=quick)
+    results.machine["files_in"] = "memory" if place == MEMORY_DISK else str(place)
     results.machine["seconds"] = {}
     with tempfile.TemporaryDirectory(dir=place, prefix="p2pwire-bench-") as scratch:
         run = Run(Path(scratch), quick, results)
@@ -76,8 +84,15 @@ def measure(names: list[str], directory: Path | None, *, quick: bool) -> Results
             begun = perf_counter()
             import_module(f"tests.bench.{BENCHES[name]}").measure(run)
             results.machine["seconds"][name] = round(perf_counter() - begun, 1)
-    results.machine["load_after"] = os.getloadavg()[0]
+    results.machine["load_after"] = round(os.getloadavg()[0], 2)
     return results
+
+
+def scratch_place(room: int) -> Path:
+    """Where there is room for so many bytes: in memory, or on a disk."""
+    if os.access(MEMORY_DISK, os.W_OK) and shutil.disk_usage(MEMORY_DISK).free >= room:
+        return MEMORY_DISK
+    return Path(tempfile.gettempdir())
 
 
 def check(results: Results) -> int:

@@ -62,12 +62,12 @@ def facts() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "GiB_of_memory": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "compiled": _compiled(),
         "network": "loopback in a namespace of its own" if INSIDE in os.environ else "the machine's loopback",
         "congestion_control": _CONTROL.read_text().strip() if _CONTROL.exists() else "unknown",
-        "load_before": os.getloadavg()[0],
+        "load_before": round(os.getloadavg()[0], 2),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
 

@@ -51,7 +51,8 @@ each.""",
     "codec": """\
 Processor time in one process. `small frames` are all of p2pwire's small messages in turn, in one buffer; the other
 codecs have as many messages with a body of 32 bytes. `Request frames` and the `hand-written loop` do the same work on
-the same bytes, the latter knowing one message only. h11r is h11 in Rust.""",
+the same bytes, the latter knowing one message only; p2pwire's classes can not be changed, and neither can those of the
+loop unless it says so. h11r is h11 in Rust.""",
     "link": """\
 Both ends in one thread, bytes carried in memory. p2pwire's messages are encrypted and pass all rules of a link (a third
 each of HAVE, REQUEST and REJECT); h2's are DATA frames of 32 bytes, not encrypted.""",
@@ -94,4 +95,4 @@ def _machine(results: Results) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in machine.pop("packages", {}).items())
     machine.pop("seconds", None)
     rows = [(name.replace("_", " "), str(value)) for name, value in machine.items()]
-    return markdown([("measured on", "."), *rows, ("packages", packages)])
+    return markdown([("measured on", "this"), *rows, ("packages", packages)])
