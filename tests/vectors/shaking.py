@@ -8,14 +8,16 @@ from p2pwire.connection.config import Config, Role
 from p2pwire.connection.connection import Connection
 from p2pwire.connection.events import Closed, PeerIdentified, Refused
 from p2pwire.connection.handshake import Handshake
+from p2pwire.connection.records import RecordOpener
 from p2pwire.connection.state import LinkState
 from p2pwire.crypto.identity import Identity, Purpose, verify
 from p2pwire.crypto.noise import NoiseHandshake, derive_psk, hkdf
-from p2pwire.wire.messages import HandshakePayload
+from p2pwire.wire.messages import HandshakePayload, decode_frame
 from p2pwire.wire.registry import Suite
 
 from .links import events, output
 from .reading import Json, Verdict
+from .streaming import cipher_at
 
 
 def keys_of(noise: NoiseHandshake) -> list[str]:
@@ -150,3 +152,28 @@ def _established(config: Config, role: Role, drawn: list[bytes], given: Json) ->
         "handshake_hash": handshake.hash.hex(),
         "keys": keys_of(handshake._started),
     }
+
+
+def judge_trace(given: Json) -> Verdict:
+    """Family trace: both handshakes, then every record and every frame."""
+    one, two, three = given["flights"]
+    first = judge_handshake({**given["initiator"], "receives": [two]})
+    second = judge_handshake({**given["responder"], "receives": [one, three]})
+    assert first.output is not None
+    assert second.output is not None
+    assert first.output["sends"] == [one, three]
+    assert second.output["sends"] == [two]
+    keys = first.output["keys"]
+    assert keys == second.output["keys"]
+    suite = int.from_bytes(bytes.fromhex(two)[13:15], "big")
+    openers = {side: RecordOpener(cipher_at(suite, key, 0)) for side, key in zip("IR", keys, strict=True)}
+    plaintexts = [openers[each["from"]].open(bytes.fromhex(each["record"])[2:]) for each in given["records"]]
+    for plain in plaintexts:
+        at = 0
+        while at < len(plain):
+            end = at + 3 + int.from_bytes(plain[at + 1 : at + 3], "big")
+            decode_frame(plain[at], plain[at + 3 : end])
+            at = end
+        assert at == len(plain)
+    hash_ = first.output["handshake_hash"]
+    return Verdict(True, {"handshake_hash": hash_, "keys": keys, "plaintexts": [plain.hex() for plain in plaintexts]})

@@ -8,8 +8,17 @@ import pytest
 
 from . import reading
 from .codecs import judge_message
+from .contents import (
+    judge_identity,
+    judge_manifest,
+    judge_name,
+    judge_peer_record,
+    judge_proof,
+    judge_tree,
+    judge_uri,
+)
 from .links import judge_close
-from .shaking import judge_handshake, judge_noise
+from .shaking import judge_handshake, judge_noise, judge_trace
 from .streaming import judge_records, judge_stream
 
 JUDGES: dict[str, reading.Judge] = {
@@ -20,6 +29,14 @@ JUDGES: dict[str, reading.Judge] = {
     "close": judge_close,
     "noise": judge_noise,
     "handshake": judge_handshake,
+    "tree": judge_tree,
+    "proof": judge_proof,
+    "manifest": judge_manifest,
+    "peer-record": judge_peer_record,
+    "name": judge_name,
+    "identity": judge_identity,
+    "uri": judge_uri,
+    "trace": judge_trace,
 }
 KNOWN = reading.everything()
 

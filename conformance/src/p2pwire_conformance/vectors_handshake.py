@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from p2pwire_conformance.keys import LOW_ORDER_X25519, SMALL_ORDER_Y, labelled, psk_of, verify
+from p2pwire_conformance.keys import LOW_ORDER_X25519, SMALL_ORDER_Y, cap_of, labelled, psk_of, verify
 from p2pwire_conformance.message import Malformed, Tree, decode, preamble
-from p2pwire_conformance.noise import NAMES, Handshake, KeyPair, Undecryptable
+from p2pwire_conformance.noise import NAMES, Cipher, Handshake, KeyPair, Undecryptable
 from p2pwire_conformance.protocol import constant, is_grease16, protocol
 from p2pwire_conformance.vectors import Json, Verdict
 from p2pwire_conformance.vectors_wire import Fault, Stream
@@ -305,3 +306,35 @@ def judge_handshake(given: Json) -> Verdict:
     if not side.output:
         raise ValueError("the handshake is not over")
     return Verdict(True, {**side.output, "sends": [each.hex() for each in side.sends]})
+
+
+# --- sessions ---
+
+
+def judge_trace(given: Json) -> Verdict:
+    """Family trace: the handshake of either side, every record, every frame, and every cap."""
+    one, two, three = given["flights"]
+    first = judge_handshake({**given["initiator"], "receives": [two]}).output or {}
+    second = judge_handshake({**given["responder"], "receives": [one, three]}).output or {}
+    if first["sends"] != [one, three] or second["sends"] != [two] or first["keys"] != second["keys"]:
+        raise ValueError("the two sides do not agree")
+    suite = int.from_bytes(bytes.fromhex(two)[13:15], "big")
+    ciphers = {side: Cipher(suite, bytes.fromhex(key)) for side, key in zip("IR", first["keys"], strict=True)}
+    hash_, oid = bytes.fromhex(first["handshake_hash"]), bytes.fromhex(given["oid"])
+    plaintexts = []
+    for each in given["records"]:
+        plain = ciphers[each["from"]].decrypt(b"", bytes.fromhex(each["record"])[2:])
+        plaintexts.append(plain.hex())
+        for tree in _frames(plain):
+            if tree.name == "Join" and tree["cap"] != cap_of(oid, hash_, initiator=each["from"] == "I"):
+                raise ValueError("a cap is not that of its sender")
+    return Verdict(True, {"handshake_hash": hash_.hex(), "keys": first["keys"], "plaintexts": plaintexts})
+
+
+def _frames(plain: bytes) -> Iterator[Tree]:
+    while plain:
+        end = 3 + int.from_bytes(plain[1:3], "big")
+        if end > len(plain):
+            raise ValueError("a frame goes past its record")
+        yield decode(protocol().by_type[plain[0]].name, plain[3:end])
+        plain = plain[end:]

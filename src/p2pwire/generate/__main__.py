@@ -10,10 +10,12 @@ from typing import Final
 
 from p2pwire.generate import requirements
 from p2pwire.generate.codec import messages_module
+from p2pwire.generate.kaitai import kaitai_yaml
 from p2pwire.generate.markdown import fill
 from p2pwire.generate.protocol import protocol_json
 from p2pwire.generate.tables import TABLES
 from p2pwire.generate.threats import threats_json
+from p2pwire.generate.wireshark import dissector_lua
 from p2pwire.generate.vectors.files import vector_files
 
 SPECIFICATION: Final = "SPEC.md"
@@ -26,6 +28,8 @@ def generated_files(root: Path) -> Iterator[tuple[Path, str]]:
     """
     yield root / "src" / "p2pwire" / "wire" / "messages.py", messages_module()
     yield root / "conformance" / "protocol.json", protocol_json()
+    yield root / "conformance" / "p2pwire.ksy", kaitai_yaml()
+    yield root / "conformance" / "p2pwire.lua", dissector_lua()
     specification = root / SPECIFICATION
     if specification.exists():
         text, unknown = fill(specification.read_text(encoding="utf-8"), TABLES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -13,9 +14,14 @@ from p2pwire.generate.vectors.citing import Citations
 from p2pwire.generate.vectors.closing import close
 from p2pwire.generate.vectors.codec import codec
 from p2pwire.generate.vectors.handshakes import handshake, noise
+from p2pwire.generate.vectors.manifests import manifest
+from p2pwire.generate.vectors.naming import identity, name, uri
 from p2pwire.generate.vectors.negotiations import negotiation
+from p2pwire.generate.vectors.peer_records import peer_record
 from p2pwire.generate.vectors.records import records
 from p2pwire.generate.vectors.streams import stream
+from p2pwire.generate.vectors.traces import trace
+from p2pwire.generate.vectors.trees import proof, tree
 
 FAMILIES: Final[tuple[Callable[[Citations], Iterator[Book]], ...]] = (
     codec,
@@ -25,6 +31,14 @@ FAMILIES: Final[tuple[Callable[[Citations], Iterator[Book]], ...]] = (
     noise,
     handshake,
     negotiation,
+    peer_record,
+    tree,
+    proof,
+    manifest,
+    name,
+    identity,
+    uri,
+    trace,
 )
 """What makes them."""
 
@@ -32,10 +46,11 @@ DIRECTORY: Final = Path("conformance", "vectors")
 LEDGER: Final = "ids.txt"
 
 
-def books(specification: str) -> list[Book]:
+@cache
+def books(specification: str) -> tuple[Book, ...]:
     """All vectors, with the requirements of SPEC.md as it is."""
     citations = Citations(specification)
-    return list(chain.from_iterable(family(citations) for family in FAMILIES))
+    return tuple(chain.from_iterable(family(citations) for family in FAMILIES))
 
 
 def vector_files(root: Path, specification: str) -> Iterator[tuple[Path, str]]:
