@@ -13,7 +13,8 @@ from p2pwire.content import manifest
 from p2pwire.testing.disks import Disk
 from p2pwire.wire.registry import FrameType
 
-import faults_peers  # noqa: F401  (enters its faults)
+import faults_files  # noqa: F401  (enters its faults)
+import faults_peers  # noqa: F401
 import faults_topics  # noqa: F401
 import faults_transfer  # noqa: F401
 import faults_uris  # noqa: F401

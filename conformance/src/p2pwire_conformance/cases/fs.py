@@ -232,12 +232,12 @@ def looks_at_what_is_there(t: Trial) -> None:
     with _place() as place:
         link = _begin(t, place, FIVE)
         _serve(link, FIVE, 3)
-        stored = [block for block in range(5) if _spoil(place, FIVE.main.block(block), dry=True)]
+        t.pass_time(5.0, link)
+        stored = [block for block in range(5) if _spoil(place, block, dry=True)]
         if len(stored) < 2:
             raise Untestable("what is stored cannot be found on the disk")
-        _serve(link, FIVE, 0)
         t.restart()
-        _spoil(place, FIVE.main.block(stored[0]))
+        _spoil(place, stored[0])
         link = _begin(t, place, FIVE, again=True)
         asked = {block for _, block in _serve(link, FIVE)}
         due = set(range(5)) - set(stored[1:])
@@ -245,10 +245,11 @@ def looks_at_what_is_there(t: Trial) -> None:
             link.fail("asked", Kind.WRONG, f"REQUESTs for the blocks {sorted(due)}", f"for {sorted(asked)}")
 
 
-def _spoil(place: Path, data: bytes, *, dry: bool = False) -> bool:
-    """Find a block on the disk, and flip a bit of it unless `dry`."""
+def _spoil(place: Path, number: int, *, dry: bool = False) -> bool:
+    """Find a block of `FIVE` on the disk, where it belongs in a file, and flip a bit of it unless `dry`."""
+    data, at = FIVE.main.block(number), number * BLOCK
     for path in _paths(place):
-        if path.is_file() and (at := path.read_bytes().find(data)) >= 0:
+        if path.is_file() and path.read_bytes()[at : at + len(data)] == data:
             if not dry:
                 with path.open("r+b") as file:
                     file.seek(at)
