@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +105,25 @@ def test_the_command_refuses_a_directory_without_vectors(tmp_path: Path) -> None
     code, told = _run(str(tmp_path))
     assert code == 2
     assert "there are no vectors" in told
+
+
+def _example(language: str) -> str:
+    page = (ROOT / "VECTORS.md").read_text(encoding="utf-8")
+    return page.partition(f"```{language}\n")[2].partition("```")[0]
+
+
+@pytest.mark.parametrize(("language", "command"), [("python", sys.executable), ("javascript", "node")])
+def test_the_examples_of_the_page_run(tmp_path: Path, language: str, command: str) -> None:
+    script = tmp_path / f"example.{'cjs' if language == 'javascript' else 'py'}"
+    script.write_text(_example(language), encoding="utf-8")
+    ended = subprocess.run(
+        [command, str(script), str(ROOT / "vectors")], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.stderr == ""
+    assert int(ended.stdout.removesuffix(" vectors agree\n")) >= 30
+
+
+def test_the_page_names_every_family() -> None:
+    page = (ROOT / "VECTORS.md").read_text(encoding="utf-8")
+    named = {name for row in re.findall(r"^\| ([a-z, -]+) \|", page, re.MULTILINE) for name in row.split(", ")}
+    assert set(ALL.families) <= named
