@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -237,3 +238,14 @@ def test_command_with_a_list_that_is_none(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["trace", "--requirements", str(broken)])
     assert result.exit_code == 2
     assert "a list cannot be read" in result.output
+
+
+LINK = ("GN", "VN", "HS", "ID", "EN", "FR", "KA", "EX", "CL", "TM", "PV")
+"""The requirements on one link and between few."""
+
+
+def test_the_link_level_is_tested() -> None:
+    """What `trace` finds in this tree: each MUST of these groups is at C3 or has an exception that is not stale."""
+    result = CliRunner().invoke(cli, ["trace"])
+    shut = [line for line in result.output.splitlines() if re.match(rf"(exception )?({'|'.join(LINK)})-\d+: ", line)]
+    assert shut == []

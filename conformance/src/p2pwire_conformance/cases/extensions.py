@@ -103,6 +103,6 @@ def _in_frames(link: Link) -> bool:
 
 @case("EX-0051", "EX-022 EX-020 EX-021", nets=INLINE)
 def grease_in_frames(t: Trial) -> None:
-    """Reads the first frames of up to 64 connections (T30). One at least has a GREASE frame and a GREASE tag or name."""
+    """Reads the first frames of up to 64 connections (T30). Among them are a GREASE frame and a GREASE tag or name."""
     if not _some(t, _in_frames):
         t.connect().fail("grease", Kind.WRONG, f"GREASE in one of {RUNS} connections", "none has any")
