@@ -150,6 +150,22 @@ def test_a_slow_disk_bounds_what_waits_for_it() -> None:
     assert not of(alice, PeerDisconnected)
 
 
+def test_a_few_blocks_do_not_wait_long_for_others() -> None:
+    network = Network("few")
+    alice, bob = hosts(network, "alice", "bob")
+    content = blob(100)
+    bob.uplink = 100_000
+    bob.share(content)
+    topic = alice.fetch(content, bob)
+    when(30, network, lambda: alice.node.progress(topic).done > 0)
+    links = alice.node._core.links
+    for _ in range(100):
+        network.run(0.05)
+        # At six blocks a second, what came in the last moment.
+        assert sum(link.unwritten for link in links.values()) <= 1
+    assert 30 <= sum(event.blocks for event in of(alice, BlocksStored)) < 100
+
+
 @pytest.mark.parametrize("seconds", [100, 1000])
 def test_a_disk_that_stands_still_costs_no_link_unless_the_other_side_gives_up(seconds: int) -> None:
     content = blob(1000)

@@ -112,7 +112,7 @@ class Engine:
         peers = tuple((endpoint.host, endpoint.port) for endpoint in reachable[:MAX_URI_PEERS])
         return Uri(info.oid, info.length, content.name, peers)
 
-    def fetch(self, uri: Uri, place: Storage, changed: Callable[[], None], *, sequential: bool) -> Transfer:
+    def fetch(self, uri: Uri, place: Storage, on_change: Callable[[bool], None], *, sequential: bool) -> Transfer:
         """Begin a fetch. Raises ValueError if the object is shared or fetched already."""
         self.check_open()
         self._clear_failed(topic_of(uri.oid))
@@ -123,7 +123,7 @@ class Engine:
         )
         name = uri.name or encode_name(uri.oid)[:NAME_LENGTH]
         self._stores[topic] = self._store(topic, place=place, name=name)
-        transfer = Transfer(topic, begun, self.node.progress(topic), changed)
+        transfer = Transfer(topic, begun, self.node.progress(topic), on_change)
         self._transfers[topic] = transfer
         self.pump()
         return transfer

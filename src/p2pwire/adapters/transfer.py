@@ -43,11 +43,15 @@ class Transfer:
     topic: bytes
     begun: float
     progress: Progress
-    changed: Callable[[], None]
-    """Called after every change."""
+    on_change: Callable[[bool], None]
+    """Called after every change, with whether it was the last."""
     path: Path | None = None
     result: Fetched | None = None
     error: Exception | None = None
+
+    def changed(self) -> None:
+        """Something is different now."""
+        self.on_change(self.over)
 
     @property
     def over(self) -> bool:

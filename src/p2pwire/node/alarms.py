@@ -26,6 +26,9 @@ class Alarms(Generic[Key]):
     def __len__(self) -> int:
         return len(self._times)
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._times
+
     def set(self, key: Key, when: float) -> None:
         """Look at `key` at `when`, and at no other time."""
         if self._times.get(key) == when:

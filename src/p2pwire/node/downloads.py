@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from p2pwire.connection import commands as cmd
@@ -17,6 +18,7 @@ from p2pwire.content.manifest import Manifest, ManifestError
 from p2pwire.content.merkle import block_count
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.node.actions import FinishDownload, OpenDownload, Restored, RunToWrite, StoreManifest, WriteBlocks
+from p2pwire.node.alarms import Alarms
 from p2pwire.node.announcing import Announcing
 from p2pwire.node.asking import BACKLOG, Asking
 from p2pwire.node.core import Core
@@ -29,6 +31,13 @@ from p2pwire.wire.registry import MANIFEST_FILE, ObjectKind
 
 BATCH: Final = 256
 """blocks from which a piece of disk work takes no more: 4 MiB."""
+
+
+WRITE_FROM: Final = 16
+"""blocks from which the disk is given them at once: to hand over fewer costs more than to write them."""
+
+WRITE_DELAY: Final = 0.02
+"""seconds that fewer blocks wait for others to come."""
 
 
 class LengthError(Exception):
@@ -45,6 +54,7 @@ class Downloads:
         self._core = core
         self._asking = asking
         self._announcing = announcing
+        self._alarms: Alarms[Swarm] = Alarms()
 
     # --- phases ---
 
@@ -142,6 +152,7 @@ class Downloads:
         """Nothing is fetched or announced for this swarm any more."""
         self._asking.end(swarm)
         self._announcing.forget(swarm)
+        self._alarms.cancel(swarm)
         unwritten, swarm.unwritten = swarm.unwritten, deque()
         self._core.unwritten.pop(swarm, None)
         self._release(swarm, unwritten)
@@ -204,17 +215,36 @@ class Downloads:
             self._core.unwritten[swarm] = None
 
     def write(self) -> None:
-        """Hand verified blocks to the disk, where it is idle."""
+        """Hand verified blocks to the disk, where it is idle; a few only when they have waited, or are the last."""
         while self._core.unwritten:
             swarm, _ = self._core.unwritten.popitem()
-            batch: list[Unwritten] = []
-            count = 0
-            while swarm.unwritten and count < BATCH:
-                batch.append(swarm.unwritten.popleft())
-                count += batch[-1].count
-            swarm.writing = True
-            ticket = self._core.ticket(partial(self._wrote, swarm, batch), partial(self._write_failed, swarm, batch))
-            self._core.actions.append(WriteBlocks(ticket, swarm.topic, tuple(waiting.run for waiting in batch)))
+            waiting = sum(piece.count for piece in islice(swarm.unwritten, WRITE_FROM))
+            if waiting >= WRITE_FROM or swarm.picker is None or not swarm.picker.remaining:
+                self._write(swarm)
+            elif swarm not in self._alarms:
+                # It stays set when they are written before, and comes early then for those that follow.
+                self._alarms.set(swarm, self._core.now + WRITE_DELAY)
+
+    def _write(self, swarm: Swarm) -> None:
+        batch: list[Unwritten] = []
+        count = 0
+        while swarm.unwritten and count < BATCH:
+            batch.append(swarm.unwritten.popleft())
+            count += batch[-1].count
+        swarm.writing = True
+        ticket = self._core.ticket(partial(self._wrote, swarm, batch), partial(self._write_failed, swarm, batch))
+        self._core.actions.append(WriteBlocks(ticket, swarm.topic, tuple(waiting.run for waiting in batch)))
+
+    def on_time(self) -> None:
+        """Blocks that are still few are written."""
+        for swarm in self._alarms.due(self._core.now):
+            if swarm.unwritten and not swarm.writing:
+                self._core.unwritten.pop(swarm, None)
+                self._write(swarm)
+
+    def next_timeout(self) -> float | None:
+        """When `on_time` has something to do."""
+        return self._alarms.next()
 
     def _wrote(self, swarm: Swarm, batch: list[Unwritten], result: None) -> None:
         self._release(swarm, batch)

@@ -287,6 +287,7 @@ class Links:
         for swarm in self._announcing.on_time():
             self._asking.review_interest(swarm)
         self._asking.on_time()
+        self._downloads.on_time()
         self._seeding.review()
         self.meeting.on_time()
 
@@ -295,6 +296,7 @@ class Links:
         times = (
             self._alarms.next(),
             self._asking.next_timeout(),
+            self._downloads.next_timeout(),
             self._announcing.next_timeout(),
             self._seeding.next_timeout(),
             self.meeting.next_timeout(),

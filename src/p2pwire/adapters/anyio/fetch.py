@@ -29,13 +29,19 @@ class Fetch:
     def __init__(self, engine: Engine, uri: Uri, place: Storage, *, sequential: bool) -> None:
         self._engine = engine
         self._news = anyio.Event()
+        self._end = anyio.Event()
+        self._watched = False
         self._version = 0
         self._transfer = engine.fetch(uri, place, self._changed, sequential=sequential)
 
-    def _changed(self) -> None:
+    def _changed(self, over: bool) -> None:
         self._version += 1
-        self._news.set()
-        self._news = anyio.Event()
+        if over:
+            self._end.set()
+        if self._watched:
+            self._watched = False
+            self._news.set()
+            self._news = anyio.Event()
 
     @property
     def transfer(self) -> Transfer:
@@ -50,8 +56,8 @@ class Fetch:
     async def wait(self) -> Fetched:
         """How it ended. Raises what ended it: `StorageError`, `ManifestError`, `FetchCancelledError`."""
         await checkpoint()
-        while not self._transfer.over:
-            await self._news.wait()
+        if not self._transfer.over:
+            await self._end.wait()
         return self._transfer.outcome()
 
     def __await__(self) -> Generator[Any, Any, Fetched]:
@@ -77,6 +83,7 @@ class Fetch:
         """Wait until there is news since version `seen`; the version now. The end is the last news."""
         await checkpoint()
         while self._version == seen and not self._transfer.over:
+            self._watched = True
             await self._news.wait()
         return self._version
 

@@ -26,12 +26,15 @@ class Fetch:
         self._engine = engine
         self._news = Condition()
         self._version = 0
+        self._watchers = 0
         self._transfer = loop.call(lambda: engine.fetch(uri, place, self._changed, sequential=sequential))
 
-    def _changed(self) -> None:
+    def _changed(self, over: bool) -> None:
         with self._news:
             self._version += 1
-            self._news.notify_all()
+            # Who waits for the end is not to be woken for each block.
+            if over or self._watchers:
+                self._news.notify_all()
 
     @property
     def transfer(self) -> Transfer:
@@ -72,7 +75,11 @@ class Fetch:
     def change(self, seen: int) -> int:
         """Wait until there is news since version `seen`; the version now. The end is the last news."""
         with self._news:
-            self._news.wait_for(lambda: self._version != seen or self._transfer.over)
+            self._watchers += 1
+            try:
+                self._news.wait_for(lambda: self._version != seen or self._transfer.over)
+            finally:
+                self._watchers -= 1
             return self._version
 
 
