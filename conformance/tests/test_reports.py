@@ -302,3 +302,24 @@ def test_all_reports_of_a_run_and_its_repetition(tmp_path: Path) -> None:
     _page((tmp_path / "html").read_text(encoding="utf-8"))
     assert "# p2pwire-conformance" in (tmp_path / "markdown").read_text(encoding="utf-8")
     assert "passed" in (tmp_path / "badge").read_text(encoding="utf-8")
+
+
+def test_matrix_of_implementations(tmp_path: Path) -> None:
+    paths = []
+    for name, runs in (("one", _runs()), ("two", [_execution("FR-0001", Verdict.PASS)])):
+        found = report.results(BareSubject(name), runs, 1.0)
+        paths.append(str(tmp_path / name))
+        Path(paths[-1]).write_text(json.dumps(found), encoding="utf-8")
+    result = CliRunner().invoke(cli, ["matrix", *paths])
+    assert result.exit_code == 0, result.output
+    assert "| group | one | two |" in result.output
+    assert "| FR frames | 0 of 3, 1 red | 1 of 1 |" in result.output
+    assert "| SA sanity | 1 of 1 |  |" in result.output
+    assert "| all | 1 of 8, 5 red | 1 of 1 |" in result.output
+
+
+def test_matrix_of_what_is_no_results_file(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("{}", encoding="utf-8")
+    result = CliRunner().invoke(cli, ["matrix", str(tmp_path / "x")])
+    assert result.exit_code != 0
+    assert "is no results file of this suite: the message has no field 'format'" in result.output

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from p2pwire_conformance import selfcheck
+from p2pwire_conformance.breaks import accept
 from p2pwire_conformance.case import CASES, GROUPS
 from p2pwire_conformance.selfcheck import Given, read, read_benign, samples
 from p2pwire_conformance.subject import AdapterSubject
@@ -95,6 +96,16 @@ def test_a_mutant_that_breaks_more_than_it_is_told(tmp_path: Path) -> None:
     assert code == 1
     assert "it is not told to break FAIL SA-0001/answer" in said
     assert "!" in next(line for line in said.splitlines() if line.startswith("pong-zeroed"))
+
+
+def test_what_else_a_mutant_breaks_is_written_into_its_list(tmp_path: Path) -> None:
+    path = tmp_path / "mutants.toml"
+    rows = _row("a", "KA-0002") + "# why\n" + _row("b", "KA-0002", 'breaks = ["TR",\n  "ST"]') + _row("c", "KA-0002")
+    path.write_text(rows, encoding="utf-8")
+    assert accept([path], {"a": {"SA", "FR"}, "b": {"ST", "EN"}}) == 2
+    assert {one.name: one.breaks for one in read([path])} == {"a": ("FR", "SA"), "b": ("TR", "ST", "EN"), "c": ()}
+    assert "# why" in path.read_text(encoding="utf-8")
+    assert accept([path], {"a": {"SA"}}) == 0
 
 
 def test_a_mutant_that_there_is_not(tmp_path: Path) -> None:

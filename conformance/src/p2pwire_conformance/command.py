@@ -20,6 +20,8 @@ from p2pwire_conformance.adapter import Adapter
 from p2pwire_conformance.badge import badge
 from p2pwire_conformance.carrier import host_and_port
 from p2pwire_conformance.case import BOTH, CASES, GROUPS, NETS, Case
+from p2pwire_conformance.contract import problem
+from p2pwire_conformance.matrix import matrix as compared
 from p2pwire_conformance.outcome import (
     FINE,
     REGRESSION,
@@ -31,7 +33,7 @@ from p2pwire_conformance.outcome import (
     read_baseline,
     stale,
 )
-from p2pwire_conformance.protocol import requirements, threats
+from p2pwire_conformance.protocol import read_data, requirements, threats
 from p2pwire_conformance.report_html import html
 from p2pwire_conformance.runner import PATIENCE, Execution, Planned, Runner, plan, run_all
 from p2pwire_conformance.smoke import smoke as check_adapter
@@ -291,6 +293,23 @@ def replay(results: Path, ids: Sequence[str], adapter: Sequence[str]) -> None:
 
 
 @cli.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def matrix(results: Sequence[Path]) -> None:
+    """Compare implementations, one RESULTS file each, group by group, in Markdown."""
+    found = []
+    for path in results:
+        try:
+            read = json.loads(path.read_text(encoding="utf-8"))
+            wrong = problem(read, read_data("results.schema.json"))
+        except ValueError as error:
+            wrong = str(error)
+        if wrong:
+            raise click.UsageError(f"{path} is no results file of this suite: {wrong}")
+        found.append(read)
+    click.echo(compared(found), nl=False)
+
+
+@cli.command()
 @click.argument("adapter", nargs=-1, required=True)
 def smoke(adapter: Sequence[str]) -> None:
     """Check an ADAPTER itself: that it skips what it does not know, keeps runs apart and gives ports back."""
@@ -326,6 +345,7 @@ def smoke(adapter: Sequence[str]) -> None:
     type=click.IntRange(1, 64),
     help="Tries at a time.",
 )
+@click.option("--accept", is_flag=True, help="Write what else mutants break into their lists, to be looked at.")
 @click.argument("adapter", nargs=-1)
 def selfcheck(
     mutants: Sequence[Path],
@@ -333,6 +353,7 @@ def selfcheck(
     only: Sequence[str],
     results: Path | None,
     jobs: int,
+    accept: bool,
     adapter: Sequence[str],
 ) -> None:
     """Prove the suite: each mutant of the ADAPTER's subject has to be killed by the cases that its list names while the
@@ -344,7 +365,7 @@ def selfcheck(
     if len(adapter) < 2 and not _listed("adapters/mutants.py"):
         raise click.UsageError("give the adapter of the mutants after `--`")
     try:
-        given = proving.Given(mutants, benign, adapter, nothing if len(nothing) > 1 else (), only, jobs)
+        given = proving.Given(mutants, benign, adapter, nothing if len(nothing) > 1 else (), only, jobs, accept)
         code, found = proving.check(given, click.echo)
     except ValueError as error:
         raise click.UsageError(str(error)) from None

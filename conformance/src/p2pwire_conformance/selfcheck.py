@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from p2pwire_conformance import VERSION
 from p2pwire_conformance.adapter import Adapter
+from p2pwire_conformance.breaks import accept
 from p2pwire_conformance.case import CASES, GROUPS, INLINE, NETS, Case
 from p2pwire_conformance.outcome import UNUSABLE, exit_code
 from p2pwire_conformance.protocol import requirements
@@ -78,6 +79,8 @@ class Trying:
     violates: tuple[str, ...] = ()
     expected: frozenset[str] = frozenset()
     """What it is to be found by, or may break."""
+    broken: set[str] = field(default_factory=set)
+    """Groups that it was not told to break."""
     seconds: float = 0.0
 
 
@@ -178,6 +181,7 @@ def try_mutant(adapter: Adapter, mutant: Mutant, sample: Sequence[Case]) -> Tryi
         if one.verdict is Verdict.SUITE_ERROR:
             found.wrong.append(f"{one.name}: the suite is at fault: {one.actual.splitlines()[-1]}")
         elif not one.case.startswith(allowed) and not _is_green(one):
+            found.broken.add(one.case[:2])
             found.wrong.append(f"it is not told to break {one.line}")
     return found
 
@@ -251,6 +255,8 @@ class Given:
     only: Sequence[str] = ()
     """Parts and names; none: all."""
     jobs: int = 2
+    accept: bool = False
+    """Whether to write what else mutants break into their lists."""
 
 
 def check(given: Given, say: Callable[[str], None]) -> tuple[int, dict[str, Any]]:
@@ -287,6 +293,9 @@ def check(given: Given, say: Callable[[str], None]) -> tuple[int, dict[str, Any]
     mutants = [one for one in tried if one.part == "mutants"]
     if mutants:
         say("\n" + "\n".join(matrix(mutants)) + "\n")
+    if given.accept:
+        number = accept(given.mutants, {one.name: one.broken for one in mutants if one.broken})
+        say(f"{number} mutants are now told to break more than before: look at the difference")
     seconds = time.monotonic() - began
     bad = [one for one in tried if one.wrong]
     say(_summary(tried, seconds))
