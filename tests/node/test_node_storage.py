@@ -161,8 +161,8 @@ def test_a_few_blocks_do_not_wait_long_for_others() -> None:
     links = alice.node._core.links
     for _ in range(100):
         network.run(0.05)
-        # At six blocks a second, what came in the last moment.
-        assert sum(link.unwritten for link in links.values()) <= 1
+        # At six blocks a second: what the last record had.
+        assert sum(link.unwritten for link in links.values()) <= 3
     assert 30 <= sum(event.blocks for event in of(alice, BlocksStored)) < 100
 
 
