@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import selectors
 import socket
 import sys
 import time
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from p2pwire.crypto.noise import derive_psk
 from p2pwire.node import events as ev
 from p2pwire.node.actions import Action, Dial, HangUp, ReadBlocks, ResumeReading, Transmit
 from p2pwire.node.address import Endpoint
+from p2pwire.node.dialer import Anchor
 from p2pwire.node.node import Node, NodeConfig
 from p2pwire.node.swarm import Resource
 from p2pwire.storage.filesystem import FileSystemStorage
@@ -40,6 +43,7 @@ ABOUT: dict[str, Any] = {
     "features": [
         "identity", "chacha", "psk", "share", "fetch", "extensions", "expected", "limits", "timeouts", "record",
         "events", "joins", "links", "dials", "uris", "actions", "hold", "count", "files",
+        "anchors", "memory",
         "frames", "clock", "fails",
     ],
     "choices": {"requests": "queued"},
@@ -100,6 +104,8 @@ class Run:
         )  # fmt: skip
         self.node = Node(identity, node_config, now=self.now, unix_time=self.unix + self.now, random=random)
         self.expected = bytes.fromhex(config["expected"]) if "expected" in config else None
+        if "anchors" in config:
+            self.node.add_anchors(map(anchor, config["anchors"]), self.now)
         if "listening" in config:
             self.node.set_listening([endpoint(text) for text in config["listening"]], self.now, self.unix + self.now)
         self.oids: dict[bytes, str] = {}
@@ -324,6 +330,24 @@ class Run:
             for action in parked:
                 self.work(action)
 
+    def do_anchors(self) -> dict[str, Any]:
+        kept = self.node.anchors()
+        return {
+            "anchors": [
+                {"identity": one.identity.hex(), "addr": str(one.endpoint), "topics": [t.hex() for t in one.topics]}
+                for one in kept
+            ]
+        }
+
+    def do_memory(self, on: bool) -> dict[str, Any]:
+        gc.collect()
+        if on:
+            tracemalloc.start()
+            return {}
+        bytes_now = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return {"bytes": bytes_now}
+
     def do_count(self) -> dict[str, Any]:
         return {"records": len(self.node._links.meeting._book)}
 
@@ -359,6 +383,12 @@ class Told:
         answer = {"tx": self.tx.hex(), "ended": self.ended, "closed": self.closed}
         self.tx = bytearray()
         return answer
+
+
+def anchor(given: dict[str, Any]) -> Anchor:
+    """A peer remembered from an earlier run."""
+    topics = frozenset(bytes.fromhex(topic) for topic in given["topics"])
+    return Anchor(bytes.fromhex(given["identity"]), endpoint(given["addr"]), topics)
 
 
 def endpoint(text: str) -> Endpoint:

@@ -58,6 +58,10 @@ def test_every_cell_of_the_link_table_has_a_case() -> None:
         ("mutants.toml", ["faults_handshake.py", "faults_link.py"]),
         ("mutants-swarm.toml", ["faults_swarm.py"]),
         ("mutants-peers.toml", ["faults_peers.py"]),
+        ("mutants-uris.toml", ["faults_uris.py"]),
+        ("mutants-files.toml", ["faults_files.py"]),
+        ("mutants-transfer.toml", ["faults_transfer.py"]),
+        ("mutants-topics.toml", ["faults_topics.py"]),
     ],
 )
 def test_the_lists_of_mutants_are_those_of_the_adapter(rows: str, faults: list[str]) -> None:

@@ -135,3 +135,23 @@ def blocks_stop_the_reading(t: Trial) -> None:
         link.fail("stopped", Kind.WRONG, "no reading beyond 64 blocks for the disk", "a PONG came")
     t.do("hold", what="disk", on=False)
     link.expect("Pong", "resumed", data=b"disk..??")
+
+
+@case("FC-0045", "FC-036", nets=INLINE, roles=RESPONDER, features="share hold memory")
+def memory_of_one_link(t: Trial) -> None:
+    """Announces every second unit there can be, sends 64 REQUESTs while the subject's disk does not answer, and 900
+    PINGs while its carrier takes nothing (T12). All of it takes less than 2.4 MB of the subject's memory."""
+    link = t.open(share=[WIDE.recipe])
+    handle, _ = link.open_topic(WIDE)
+    link.fence()
+    t.do("hold", what="disk", on=True)
+    t.do("hold", what="output", on=True)
+    t.do("memory", on=True)
+    for first in range(0, 65536, 16384):
+        spans = [Tree("Span", first=unit, last=unit) for unit in range(first, first + 16384, 2)]
+        link.send(Tree("Have", handle=handle, spans=spans))
+    link.send(*(request(number, handle, number) for number in range(64)))
+    link.send(*([ping()] * 900))
+    found = t.do("memory", on=False)["bytes"]
+    if found > 2_400_000:
+        link.fail("memory", Kind.WRONG, "less than 2.4 MB", f"{found} bytes")

@@ -23,6 +23,7 @@ from p2pwire_conformance.cases.swarm import (
 )
 from p2pwire_conformance.content import BLOCK, blob
 from p2pwire_conformance.keys import SMALL_ORDER_Y, Identity
+from p2pwire_conformance.link import Link
 from p2pwire_conformance.message import Tree
 from p2pwire_conformance.records import peer_record
 from p2pwire_conformance.trial import UNIX_TIME, Trial
@@ -443,6 +444,58 @@ def bad_data_bans_the_address(t: Trial) -> None:
     expect_dials(t, link, "11.80.0.1:7001", check="again")
 
 
+@swarm("PX-0314", "PX-096", DIALS)
+def crowded_groups_yield(t: Trial) -> None:
+    """Two sources name eight peers, two of them in one group of addresses, and all answer. Then one of another group is
+    named. The subject dials it, and closes the link to one of the two."""
+    link, handle = source(t)
+    other, others = more(t, "second", "11.2.0.1:7001")
+    places = [f"11.{80 + n}.0.1:7001" for n in range(7)] + ["11.86.0.2:7001"]
+    link.send(peers(handle, *(record(at, at, ttl=86400) for at in places[:4])))
+    other.send(peers(others, *(record(at, at, ttl=86400) for at in places[4:])))
+    met = {}
+    for dial in t.dials():
+        met[dial["addr"]] = _meet(t, dial)
+    last = "11.99.0.1:7001"
+    link.send(peers(handle, record(last, last)))
+    for dial in expect_dials(t, link, last):
+        _meet(t, dial)
+    if not any(_closed(met[at]) for at in places[6:]):
+        link.fail("yields", Kind.WRONG, "CLOSE on a link to the crowded group", "both go on")
+
+
+def _meet(t: Trial, dial: dict[str, Any]) -> Link:
+    """Be who is expected there."""
+    met = t.answer_dial(dial, dial["addr"], Identity(dial["addr"]))
+    met.shake()
+    met.hello(idle=600)
+    met.topic_joined(SOUGHT)
+    met.send(met.join_frame(SOUGHT))
+    return met
+
+
+def _closed(link: Link) -> bool:
+    while (found := link.next_frame(0.0)) is not None:
+        if found.name == "Close":
+            return True
+    return False
+
+
+@swarm("PX-0315", "PX-097", f"{DIALS} anchors")
+def anchors(t: Trial) -> None:
+    """The subject dials two peers, and is started again with what it remembered. It dials them, though nobody names
+    them."""
+    link, handle = source(t)
+    places = ["11.80.0.1:7001", "11.81.0.1:7001"]
+    link.send(peers(handle, *(record(at, at) for at in places)))
+    for dial in expect_dials(t, link, *places):
+        _meet(t, dial)
+    kept = t.do("anchors")["anchors"]
+    t.restart(fetch=[SOUGHT.oid.hex()], dials=True, anchors=kept, unix_time=UNIX_TIME)
+    link = t.connect("again")
+    expect_dials(t, link, *places, check="anchors")
+
+
 # --- what is kept ---
 
 
@@ -459,8 +512,8 @@ def _fakes(first: int, count: int) -> list[bytes]:
 
 @swarm("PX-0400", "PX-025 PX-046", f"{DIALS} count")
 def records_beyond_the_bucket(t: Trial) -> None:
-    """Names 160 peers at once, in two topics. The subject keeps 128 and drops the others; it takes one more of them a
-    second later."""
+    """Names 160 peers at once, in two topics (T21). The subject keeps 128 and drops the others; it takes one more of
+    them a second later."""
     second = blob(4 * BLOCK)
     link, handle = source(t, fetch=[SOUGHT.oid.hex(), second.oid.hex()], dials=False)
     other, _ = link.open_topic(second, tell=False)
@@ -475,8 +528,8 @@ def records_beyond_the_bucket(t: Trial) -> None:
 
 @swarm("PX-0401", "PX-047", DIALS)
 def flood_of_records(t: Trial) -> None:
-    """Sends 512 records that are wrong only in their signatures, and one more, in five topics. The subject closes with
-    FLOOD on the last."""
+    """Sends 512 records that are wrong only in their signatures, and one more, in five topics (T21). The subject closes
+    with FLOOD on the last."""
     link, handles = _five_topics(t)
     named = _fakes(0, 513)
     for part in range(16):

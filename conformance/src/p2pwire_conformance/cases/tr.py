@@ -236,7 +236,7 @@ def _described(change: Callable[[Tree], Tree], code: str | None) -> Callable[[Tr
 
 _OBJECTS: Final[Mapping[str, tuple[str, Callable[[Tree], Tree]]]] = {
     "TR-0060": ("another root", lambda tree: tree.with_(root=flip(3))),
-    "TR-0061": ("another length", lambda tree: tree.with_(length=3 * BLOCK - 1)),
+    "TR-0061": ("another length (T15)", lambda tree: tree.with_(length=3 * BLOCK - 1)),
     "TR-0062": ("another kind", lambda tree: tree.with_(kind=1)),
     "TR-0063": ("length 0 and a root", lambda tree: tree.with_(length=0)),
     "TR-0064": ("length 0 and no root", lambda tree: tree.with_(length=0, root=NO_ROOT)),
@@ -303,7 +303,7 @@ for _number, (_kind, _size, _what) in enumerate(
     add(f"TR-007{_number}", "TR-007", _title, _unusable(_kind, _size), features="fetch")
 
 
-@case("TR-0074", "TR-017 TR-019 OB-052", features="fetch")
+@case("TR-0074", "TR-017 TR-019 TR-033 OB-052", features="fetch")
 def have_before_object(t: Trial) -> None:
     """Sends HAVE and LOST before OBJECT, of units that there are and that there are not, and of some twice. The subject
     goes on, and requests nothing before it knows the object."""
