@@ -490,7 +490,11 @@ class Control:
             return
         if link is None:
             assert run.listener is not None
-            run.open(run.listener.accept()[0])
+            carrier = run.listener.accept()[0]
+            try:
+                run.open(carrier)
+            except OSError:  # it was reset before it could be taken
+                carrier.close()
             return
         carrier = run.sockets.get(link)
         if link in run.sockets and events & selectors.EVENT_WRITE:

@@ -16,7 +16,7 @@ from p2pwire_conformance.case import CASES, GROUPS, Case
 from p2pwire_conformance.link import PROBES, Line
 from p2pwire_conformance.subject import Subject
 from p2pwire_conformance.trial import Trial
-from p2pwire_conformance.verdict import AdapterFault, Failed, NotApplicable, Untestable, Verdict
+from p2pwire_conformance.verdict import AdapterFault, Failed, Informed, NotApplicable, Untestable, Verdict
 
 PATIENCE: Final = 5.0
 """seconds that a subject on a real clock has for what it must do at once: below every timer of the specification."""
@@ -217,6 +217,8 @@ class Runner:
         except Failed as failed:
             verdict = Verdict.FAIL if case.is_must else Verdict.WARN
             check, kind, expected, actual = failed.check, failed.kind, failed.expected, failed.actual
+        except Informed as measured:
+            actual = str(measured)
         except NotApplicable as reason:
             verdict, actual = Verdict.NOT_APPLICABLE, str(reason)
         except Untestable as reason:

@@ -65,6 +65,10 @@ class Untestable(Exception):
     """The subject does not get to where the case begins."""
 
 
+class Informed(Exception):
+    """What was measured, of which nothing is too little to pass."""
+
+
 class NotApplicable(Exception):
     """The subject declares that it lacks what the case needs."""
 

@@ -12,8 +12,10 @@ from p2pwire_conformance.cases import fs as fs
 from p2pwire_conformance.cases import hs as hs
 from p2pwire_conformance.cases import identities as identities
 from p2pwire_conformance.cases import ka as ka
+from p2pwire_conformance.cases import pf as pf
 from p2pwire_conformance.cases import pv as pv
 from p2pwire_conformance.cases import px as px
+from p2pwire_conformance.cases import rb as rb
 from p2pwire_conformance.cases import sa as sa
 from p2pwire_conformance.cases import several as several
 from p2pwire_conformance.cases import st as st

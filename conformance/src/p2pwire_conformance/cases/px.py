@@ -628,3 +628,18 @@ def expired_records_go(t: Trial) -> None:
     expect_count(link, _keeps(t), 1, 1, "records", "told")
     t.pass_time(MINUTE, link)
     expect_count(link, _keeps(t), 0, 0, "records", "expired")
+
+
+@swarm("PX-0408", "PX-093", f"{DIALS} count")
+def replaced_at_random(t: Trial) -> None:
+    """One source names 384 peers, of which the subject keeps 256, and then withdraws the first 64. Some of these were
+    kept and some were not: what gives way is not the oldest, nor what comes last (T25)."""
+    link, handle = source(t, dials=False)
+    for part in range(12):
+        named = range(part * 32, part * 32 + 32)
+        link.send(peers(handle, *(record(f"p{n}", f"11.{n % 200}.{n // 200}.1:7001") for n in named)))
+        if part % 4 == 3:
+            t.pass_time(130.0, link)
+    before = _keeps(t)
+    link.send(peers(handle, dropped=[Identity(f"p{n}").public for n in range(64)]))
+    expect_count(link, before - _keeps(t), 1, 63, "of the first 64 kept", "random")
