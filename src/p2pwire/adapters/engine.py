@@ -324,8 +324,10 @@ class NodeTraffic:
 
     def data_to_send(self) -> list[Buffer]:
         """See `Traffic`."""
-        buffers = self._engine.node.data_to_send(self.link, self._engine.now())
-        self._engine.pump()
+        node = self._engine.node
+        buffers = node.data_to_send(self.link, self._engine.now())
+        if buffers or node.has_news:
+            self._engine.pump()
         return buffers
 
     def output_ended(self) -> bool:

@@ -68,8 +68,15 @@ class Timers:
 
     def next(self, *, reading: bool) -> float | None:
         """The earliest deadline; without those of reading if nothing is read."""
-        times = (self._deadline(timer, reading) for timer in self._deadlines)
-        return min((time for time in times if time is not None), default=None)
+        earliest = None
+        for timer, at in self._deadlines.items():
+            if timer in OF_READING:
+                if not reading:
+                    continue
+                at += self._stood
+            if earliest is None or at < earliest:
+                earliest = at
+        return earliest
 
     def expired(self) -> Timer | None:
         """The one that ran out first, which stops it; None if none did."""

@@ -136,25 +136,28 @@ class Requests:
         self._prove(run, frame.proof, frame.data)
 
     def take_due(self, record: memoryview, at: int) -> tuple[int, int]:
-        """Take what goes on with the run from one place of a record on: where the rest begins, and how many blocks.
+        """Take what goes on with the run, or begins one, from one place of a record on: where the rest begins, and how
+        many blocks.
 
         Content comes this way. Whatever else there is, faults too, is left to `data`: what is taken here is exactly
         what is due there. To make no `Data` of it saves a fifth of all that the interpreter does for a block.
         """
-        run = self._run
-        if run is None:
-            return at, 0
-        count, size = 0, len(record)
-        request, checker = run.request, run.asked.checker
+        run, count, size = self._run, 0, len(record)
         while at + _DATA_HEAD.size <= size:
             frame_type, length, number, block, hashes = _DATA_HEAD.unpack_from(record, at)
+            if run is None:
+                asked = self._open.get(number)
+                if asked is None:
+                    break
+                run = _Run(number, asked, asked.checker.next_block)
+            if frame_type != _DATA or number != run.request or block != run.asked.checker.next_block:
+                break
             end = at + FRAME_HEADER + length
             start = at + _DATA_HEAD.size + hashes * HASH
-            if frame_type != _DATA or number != request or block != checker.next_block:
-                break
             if hashes > MAX_PROOF_HASHES or not start < end <= size or end - start > BLOCK:
                 break
             siblings = struct.unpack_from("32s" * hashes, record, at + _DATA_HEAD.size) if hashes else ()
+            self._run = run
             self._prove(run, siblings, record[start:end])
             at = end
             count += 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
-from itertools import islice
 from typing import Final
 
 from p2pwire.connection import commands as cmd
@@ -154,6 +153,7 @@ class Downloads:
         self._announcing.forget(swarm)
         self._alarms.cancel(swarm)
         unwritten, swarm.unwritten = swarm.unwritten, deque()
+        swarm.waiting = 0
         self._core.unwritten.pop(swarm, None)
         self._release(swarm, unwritten)
 
@@ -210,6 +210,7 @@ class Downloads:
             return
         waiting.link.unwritten += waiting.count
         swarm.unwritten.append(waiting)
+        swarm.waiting += waiting.count
         swarm.backlog += waiting.count
         if not swarm.writing:
             self._core.unwritten[swarm] = None
@@ -218,8 +219,7 @@ class Downloads:
         """Hand verified blocks to the disk, where it is idle; a few only when they have waited, or are the last."""
         while self._core.unwritten:
             swarm, _ = self._core.unwritten.popitem()
-            waiting = sum(piece.count for piece in islice(swarm.unwritten, WRITE_FROM))
-            if waiting >= WRITE_FROM or swarm.picker is None or not swarm.picker.remaining:
+            if swarm.waiting >= WRITE_FROM or swarm.picker is None or not swarm.picker.remaining:
                 self._write(swarm)
             elif swarm not in self._alarms:
                 # It stays set when they are written before, and comes early then for those that follow.
@@ -231,6 +231,7 @@ class Downloads:
         while swarm.unwritten and count < BATCH:
             batch.append(swarm.unwritten.popleft())
             count += batch[-1].count
+        swarm.waiting -= count
         swarm.writing = True
         ticket = self._core.ticket(partial(self._wrote, swarm, batch), partial(self._write_failed, swarm, batch))
         self._core.actions.append(WriteBlocks(ticket, swarm.topic, tuple(waiting.run for waiting in batch)))

@@ -116,6 +116,15 @@ class Links:
         link.asked_to_read = link.connection.wants_data and not link.stalled
         return link.asked_to_read
 
+    def says_nothing(self, link: Link) -> bool:
+        """Whether an open link has nothing to send, which changes nothing: so ends each answer to `Transmit`."""
+        connection = link.connection
+        nothing = not connection.has_output and connection.state is LinkState.OPEN
+        if nothing and not (link.readings and link.readings[0].data is not None):
+            link.transmitting = False
+            return True
+        return False
+
     def data_to_send(self, link: Link) -> list[Buffer]:
         """What there is to send."""
         self._seeding.feed(link)

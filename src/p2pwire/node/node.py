@@ -215,7 +215,9 @@ class Node:
         """What a link has to send. Call it when the buffers before are written; [] means: wait for `Transmit`."""
         self._tick(now)
         found = self._core.links.get(link)
-        buffers = [] if found is None else self._links.data_to_send(found)
+        if found is None or self._links.says_nothing(found):
+            return []
+        buffers = self._links.data_to_send(found)
         self._links.rest()
         return buffers
 
@@ -239,6 +241,11 @@ class Node:
         self._links.rest()
 
     # --- output and time ---
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `next_action` or `next_event` has something."""
+        return bool(self._core.actions or self._core.events)
 
     def next_action(self) -> Action | None:
         """What the program around is to do next."""

@@ -98,6 +98,8 @@ class Swarm:
     """While the manifest is fetched."""
     unwritten: deque[Unwritten] = attrs.field(factory=deque)
     """Verified blocks that wait for the disk."""
+    waiting: int = 0
+    """How many blocks these are."""
     backlog: int = 0
     """Verified blocks that are not written: those that wait, and those on their way to the disk."""
     writing: bool = False
