@@ -91,6 +91,7 @@ def answers_stop_the_reading(t: Trial) -> None:
     """Sends PINGs, as many as the budget allows, while the subject's carrier takes nothing, until more than 64 KiB of
     answers have to wait, and then CLOSE (T11). The subject reads it only when its answers have gone."""
     link = t.open()
+    link.need(idle=100)
     link.fence()
     t.do("hold", what="output", on=True)
     one = ping()

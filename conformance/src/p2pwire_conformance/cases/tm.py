@@ -252,6 +252,7 @@ def snubbed(t: Trial) -> None:
     the subject sends no more REQUESTs."""
     sought = blob(400 * BLOCK)
     link = t.open(fetch=[sought.oid.hex()])
+    link.need(idle=60)
     handle, _ = link.open_topic(sought)
     link.send(Tree("Credit", blocks=1 << 20), Tree("Have", handle=handle, spans=[Tree("Span", first=0, last=399)]))
     asked = [link.expect("Request")]
@@ -277,6 +278,7 @@ def carrier_takes_nothing(t: Trial) -> None:
     TIMEOUT after the idle time of 60 s, and not before, and says CLOSE when the carrier takes it."""
     link = t.handshaken()
     link.hello(idle=60)
+    link.need(idle=60)
     link.expect_open()
     t.do("hold", what="output", on=True)
     link.send(ping())
