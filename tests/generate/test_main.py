@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 VECTORS = tuple(path.relative_to(ROOT).as_posix() for path in (ROOT / "conformance" / "vectors").rglob("*.*"))
 FILES = (
     "src/p2pwire/wire/messages.py", "conformance/protocol.json", "conformance/requirements.json",
-    "conformance/threats.json", "SPEC.md", *VECTORS,
+    "conformance/threats.json", "conformance/p2pwire.ksy", "conformance/p2pwire.lua", "SPEC.md", *VECTORS,
 )  # fmt: skip
 
 

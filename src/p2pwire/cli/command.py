@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "verify": "p2pwire.cli.objects:verify",
     "identity": "p2pwire.cli.identity:identity",
     "decode": "p2pwire.cli.decode:decode",
+    "dissector": "p2pwire.cli.dissector:dissector",
     "demo-peer": "p2pwire.cli.holder:demo_peer",
 }
 """Where each command is; one that is not asked for is not loaded."""

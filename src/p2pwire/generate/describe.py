@@ -39,7 +39,7 @@ from p2pwire.wire.rules import NotGrease
 
 _BY_TITLE: Final[Mapping[str, MessageForm]] = {message.title: message for message in MESSAGES}
 _FRAMES: Final = {message.frame_type: message for message in MESSAGES if message.frame_type is not None}
-_INSIDE: Final = {("SharedRecord", "record"): _BY_TITLE["PeerRecord"]}
+INSIDE: Final = {("SharedRecord", "record"): _BY_TITLE["PeerRecord"]}
 """Fields whose bytes are a message that the frame itself does not vouch for."""
 
 
@@ -401,7 +401,7 @@ class _Reader:
         offset = self.at
         self.at += length
         yield Row(offset, length, path, type_, value_text(field, value, values), problem, requirement)
-        inside = _INSIDE.get((message.title, field.name))
+        inside = INSIDE.get((message.title, field.name))
         if inside is not None:
             inner = path[: -len(field.name)] + inside.title
             yield from _Reader(self.data, offset).bounded(inside, inner, offset + length)
