@@ -9,7 +9,7 @@ from p2pwire_conformance.case import INLINE, RESPONDER, case
 from p2pwire_conformance.cases.tr import request
 from p2pwire_conformance.content import BLOCK, blob
 from p2pwire_conformance.link import Link, ping
-from p2pwire_conformance.message import Tree
+from p2pwire_conformance.message import Tree, raw_frame
 from p2pwire_conformance.protocol import constant
 from p2pwire_conformance.trial import Trial
 from p2pwire_conformance.verdict import Kind
@@ -149,8 +149,8 @@ def memory_of_one_link(t: Trial) -> None:
     t.do("hold", what="output", on=True)
     t.do("memory", on=True)
     for first in range(0, 65536, 16384):
-        spans = [Tree("Span", first=unit, last=unit) for unit in range(first, first + 16384, 2)]
-        link.send(Tree("Have", handle=handle, spans=spans))
+        spans = b"".join(unit.to_bytes(2, "big") * 2 for unit in range(first, first + 16384, 2))
+        link.send(raw_frame(0x18, handle.to_bytes(2, "big") + (8192).to_bytes(2, "big") + spans))
     link.send(*(request(number, handle, number) for number in range(64)))
     link.send(*([ping()] * 900))
     found = t.do("memory", on=False)["bytes"]

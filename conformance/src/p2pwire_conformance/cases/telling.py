@@ -302,8 +302,8 @@ def asked_for_more_often(t: Trial) -> None:
 
 @swarm("PX-0523", "PX-045", "share record")
 def records_at_once(t: Trial) -> None:
-    """36 peers with records are in two topics. One that opens both and asks in both, twice, gets at most 64 records at
-    once, and more within a minute."""
+    """Of 36 peers with records all are in two topics. One that opens both and asks in both, twice, gets at most 64
+    records at once, and more within a minute."""
     sharing(t, share=[SHARED.recipe, OTHER.recipe])
     for number in range(36):
         first, _, _ = joined(t, f"p{number}", f"11.{100 + number}.0.1:7001", own=f"11.{100 + number}.0.1:7001")
