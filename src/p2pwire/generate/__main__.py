@@ -15,8 +15,8 @@ from p2pwire.generate.markdown import fill
 from p2pwire.generate.protocol import protocol_json
 from p2pwire.generate.tables import TABLES
 from p2pwire.generate.threats import threats_json
-from p2pwire.generate.wireshark import dissector_lua
 from p2pwire.generate.vectors.files import vector_files
+from p2pwire.generate.wireshark import dissector_lua
 
 SPECIFICATION: Final = "SPEC.md"
 
