@@ -5,7 +5,6 @@ Each length is compared with its limit before anything waits for the bytes that 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from p2pwire.connection.faults import LinkFault, SilentFault
@@ -39,8 +38,8 @@ class Inbox:
         self._rest = bytearray()
         """What is no whole record yet; before records come, all."""
         self._opener: RecordOpener | None = None
-        self._records: deque[memoryview | SilentFault] = deque()
-        """Decrypted and not looked at. A fault is raised where it is reached, and is the last."""
+        self._records: list[memoryview | SilentFault] = []
+        """Decrypted and not looked at: as few as one read brings. A fault is raised where it is reached."""
         self._failed = False
         self._plain: memoryview | None = None
         self._at = 0
@@ -107,7 +106,7 @@ class Inbox:
         assert self._plain is None
         if not self._records:
             return False
-        record = self._records.popleft()
+        record = self._records.pop(0)
         if isinstance(record, SilentFault):
             raise record
         self._size -= LENGTH_SIZE + len(record) + RECORD_TAG
