@@ -25,6 +25,8 @@ def _on(kind: FrameType, change: Any) -> None:
     """Handle a frame by this, which gets the right handler, too."""
     handle = incoming._HANDLERS[kind]
     incoming._HANDLERS[kind] = lambda session, frame: bool(change(handle, session, frame))
+    if kind is FrameType.DATA:
+        transfer.Requests.take_due = lambda self, record, at: (at, 0)  # the quick way past the handlers
 
 
 def _decodes(kind: FrameType, change: Any) -> None:
