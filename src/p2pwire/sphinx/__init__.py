@@ -6,6 +6,7 @@ It adds the domain `p2p` with the directives `message`, `packet`, `fields`, `enu
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from p2pwire.sphinx.message import MessageDirective
 from p2pwire.sphinx.tables import Drawn, visit_drawing_html, visit_drawing_other, visit_drawing_text
 
 STYLE: Final = "p2p.css"
+_CITED: Final = re.compile(r"\[([A-Z]{2}-\d{3})(?:@\d+)?\]")
 _DIRECTIVES: Final = {
     "message": MessageDirective,
     "packet": directives.PacketDirective,
@@ -34,6 +36,21 @@ _DIRECTIVES: Final = {
 
 def _add_style(app: Sphinx) -> None:
     app.config.html_static_path.append(str(Path(__file__).parent / "static"))
+
+
+def _cite(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
+    """In a docstring `[FR-003]` leads to the requirement."""
+    known = directives.sources_of(app).requirements
+
+    def role(found: re.Match[str]) -> str:
+        return f":p2p:requirement:`{found[1]}`" if found[1] in known else found[0]
+
+    lines[:] = [_CITED.sub(role, line) for line in lines]
+
+
+def _read_docstrings(app: Sphinx, config: object) -> None:
+    if "sphinx.ext.autodoc" in app.extensions:
+        app.connect("autodoc-process-docstring", _cite)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
@@ -59,6 +76,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         man=other,
         texinfo=other,
     )
+    app.connect("config-inited", _read_docstrings)
     app.connect("builder-inited", _add_style)
     app.add_css_file(STYLE)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from enum import IntFlag
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from p2pwire.generate.form import MessageForm
+from p2pwire.generate.form import MessageForm, Number
 from p2pwire.generate.registry import Enumeration
 from p2pwire.generate.rows import field_rows
 from p2pwire.generate.tables import value_text
 from p2pwire.sphinx.domain import ProtocolDomain
-from p2pwire.sphinx.machine import Machine, outcome_text, read_machine, svg_machine
+from p2pwire.sphinx.machine import DrawingError, Machine, outcome_text, read_machine, svg_machine, text_machine
 from p2pwire.sphinx.packet import ascii_packet, packet, svg_packet
 from p2pwire.sphinx.sequence import recorded, svg_sequence, text_sequence
 from p2pwire.sphinx.sources import Requirement, SourceError, Sources
-from p2pwire.sphinx.tables import Cell, Drawn, Part, code, commas, reference, table
+from p2pwire.sphinx.tables import Cell, Drawn, Part, breakable, code, commas, reference, table
 
+_LOGGER: Final = logging.getLogger(__name__)
 MOST_CASES: Final = 6
 """cases of a requirement that a table names; the rest is counted."""
 
@@ -105,24 +108,58 @@ class ProtocolDirective(SphinxDirective):
                 name = nodes.inline("", "", name, ids=[anchor])
             meaning = row.text + (f", in {row.unit}" if row.unit else "")
             cited: Cell = self.reference("requirement", row.requirement) if row.requirement else ""
-            rows.append([row.offset, name, self.type_cell(row.type), row.limit, meaning, cited])
+            kind = self.linked(row.type, "message", self.sources.messages)
+            rows.append(
+                [row.offset, name, kind, self.linked(row.limit, "enum", self.sources.enumerations), meaning, cited]
+            )
         head = ("offset", "field", "type", "limit", "meaning", "rule")
         return table(head, rows, widths=(14, 14, 16, 20, 30, 8), kind="fields")
 
-    def type_cell(self, text: str) -> Cell:
-        """A type; the messages in it are references."""
-        parts: list[Part] = []
-        for word in re.split(r"(\w+)", text):
-            known = word in self.sources.messages
-            parts.append(self.reference("message", word) if known else word)
+    def linked(self, text: str, kind: str, known: Container[str]) -> Cell:
+        """A type or a limit; the messages or enumerations in it are references."""
+        parts: list[Part] = [self.reference(kind, word) if word in known else word for word in re.split(r"(\w+)", text)]
         return [part for part in parts if part]
 
-    def requirement_table(self, requirements: Sequence[Requirement]) -> nodes.Node:
+    def flags(self, message: MessageForm) -> list[nodes.Node]:
+        """The bits of each field of flags, the most significant one first, as the diagram has them."""
+        made: list[nodes.Node] = []
+        for field in message.fields:
+            form = field.form
+            if not isinstance(form, Number) or form.names is None or not issubclass(form.names, IntFlag):
+                continue
+            width, known = 8 * form.size, self.sources.enumerations.get(form.names.__name__)
+            texts = {member.name: member.text for member in known.members} if known else {}
+            rows: list[list[Cell]] = [
+                [code(bits_text(int(flag), width)), code(str(flag.name)), texts.get(str(flag.name), "")]
+                for flag in form.names
+            ]
+            reserved = (1 << width) - 1 & ~sum(form.names)
+            if reserved:
+                rows.append([code(bits_text(reserved, width, "x")), "", "reserved: sent 0, ignored"])
+            head = ("bits", "name", "meaning")
+            made += [
+                nodes.paragraph("", "", nodes.Text("The bits of "), code(field.name), nodes.Text(":")),
+                table(head, rows, widths=(20, 25, 55), kind="flags"),
+            ]
+        return made
+
+    def requirement_table(self, requirements: Sequence[Requirement]) -> list[nodes.Node]:
         """Sentences, each with what checks it."""
-        rows: list[list[Cell]] = [
-            [self.reference("requirement", each.id), each.text, checked_by(each)] for each in requirements
-        ]
-        return table(("rule", "sentence", "checked by"), rows, widths=(10, 60, 30), kind="requirements")
+        rows: list[list[Cell]] = [[self.reference("requirement", each.id), each.text] for each in requirements]
+        if not self.sources.traced:
+            note = "Which cases check a rule is not shown: p2p_trace was not given when these pages were made."
+            return [
+                table(("rule", "sentence"), rows, widths=(10, 90), kind="requirements"),
+                nodes.paragraph("", note, classes=["p2p-note"]),
+            ]
+        for row, each in zip(rows, requirements, strict=True):
+            row.append(checked_by(each))
+        return [table(("rule", "sentence", "checked by"), rows, widths=(10, 60, 30), kind="requirements")]
+
+
+def bits_text(value: int, width: int, mark: str = "1") -> str:
+    """Which bits of a number are meant: 4 of 8 bits is `.....1..`."""
+    return "".join(mark if value >> bit & 1 else "." for bit in reversed(range(width)))
 
 
 def checked_by(requirement: Requirement) -> Cell:
@@ -151,7 +188,8 @@ class FieldsDirective(ProtocolDirective):
     required_arguments = 1
 
     def build(self) -> list[nodes.Node]:
-        return [self.field_table(self.sources.message(self.arguments[0]), anchored=False)]
+        message = self.sources.message(self.arguments[0])
+        return [self.field_table(message, anchored=False), *self.flags(message)]
 
 
 class EnumDirective(ProtocolDirective):
@@ -237,15 +275,22 @@ class MachineDirective(ProtocolDirective):
                 raise SourceError(f"machine: {name} needs the option {option}")
         found = read_machine(name, self.options["states"], self.options["arrivals"], self.options.get("steps", ""))
         anchor = self.note("machine", name)
-        text = "\n".join(f"{a} -> {b}: {', '.join(causes)}" for (a, b), causes in found.edges().items())
-        picture = self.drawing(lambda identifier: svg_machine(found, identifier=identifier), text)
         made = [
             nodes.target("", "", ids=[anchor]),
-            picture,
+            self.picture(found),
             self.states_table(found),
             self.matrix("arrives", found.arrivals, found),
         ]
         return [*made, self.matrix("of its own accord", found.steps, found)] if found.steps else made
+
+    def picture(self, found: Machine) -> nodes.Node:
+        """The drawing; its text alone, and a warning, where there is no Graphviz."""
+        text = text_machine(found)
+        try:
+            return self.drawing(lambda identifier: svg_machine(found, identifier=identifier), text)
+        except DrawingError as error:
+            _LOGGER.warning("%s", error, location=self.get_location(), type="p2p", subtype="dot")
+            return nodes.literal_block(text, text)
 
     def states_table(self, found: Machine) -> nodes.Node:
         """What each state means."""
@@ -267,9 +312,9 @@ class MachineDirective(ProtocolDirective):
             for state, outcome in zip(cells, outcomes, strict=True):
                 text, kind = outcome_text(outcome, found.states)
                 kind = "stays" if outcome is state else kind
-                row.append(nodes.inline(text, text, classes=[f"p2p-cell-{kind}"]))
+                row.append(nodes.inline(text, "", *breakable(text), classes=[f"p2p-cell-{kind}"]))
             rows.append(row)
-        head = [corner, *(state.name for state in cells)]
+        head: list[Cell] = [corner, *(breakable(state.name) for state in cells)]
         return table(head, rows, widths=[20] + [10] * len(cells), kind="matrix")
 
 
@@ -296,7 +341,7 @@ class RequirementDirective(ProtocolDirective):
         found = [each for each in self.sources.requirements.values() if each.id.startswith(begins)]
         if not found:
             raise SourceError(f"requirement: none begins with {' or '.join(begins)}")
-        return [self.requirement_table(found)]
+        return self.requirement_table(found)
 
 
 class VectorsDirective(ProtocolDirective):

@@ -15,7 +15,9 @@ class Drawing:
     `kind` of each element is its class: the style sheet says how it looks, in light and in dark.
     """
 
-    def __init__(self, width: float, height: float, *, title: str, description: str, identifier: str) -> None:
+    def __init__(
+        self, width: float, height: float, *, title: str, description: str, identifier: str, kind: str
+    ) -> None:
         self._root = ElementTree.Element(
             "svg",
             {
@@ -23,7 +25,7 @@ class Drawing:
                 "viewBox": f"0 0 {width:g} {height:g}",
                 "width": f"{width:g}",
                 "height": f"{height:g}",
-                "class": "p2p-drawing",
+                "class": f"p2p-drawing p2p-{kind}",
                 "role": "img",
                 "aria-labelledby": f"{identifier}-title",
                 "aria-describedby": f"{identifier}-description",

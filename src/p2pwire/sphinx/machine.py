@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
+from xml.sax.saxutils import escape
 
 import attrs
 
@@ -16,6 +17,10 @@ from p2pwire.sphinx.sources import SourceError
 _BEYOND_XML: Final = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 DOT_TIMEOUT: Final = 20
 """seconds; it takes a tenth of one."""
+
+
+class DrawingError(RuntimeError):
+    """Graphviz is not there, or failed."""
 
 
 @attrs.frozen
@@ -73,8 +78,8 @@ def dot_source(machine: Machine) -> str:
     lines = [
         "digraph {",
         'rankdir=TB; bgcolor="transparent"; nodesep=0.5; ranksep=0.55;',
-        'node [shape=box, style="rounded", fontname="sans-serif", fontsize=12, margin="0.14,0.07"];',
-        'edge [fontname="sans-serif", fontsize=10, arrowsize=0.7];',
+        'node [shape=box, style="rounded", fontname="monospace", fontsize=11, margin="0.14,0.07"];',
+        'edge [fontname="monospace", fontsize=10, arrowsize=0.7];',
         *(f'"{state.name}";' for state in machine.states),
     ]
     for (one, other), causes in machine.edges().items():
@@ -88,8 +93,13 @@ def _label(causes: list[str]) -> str:
     return "\\n".join(f" {cause} " for cause in shown)
 
 
+def text_machine(machine: Machine) -> str:
+    """The drawing as text: a line for each way from one state to another."""
+    return "\n".join(f"{a} -> {b}: {', '.join(causes)}" for (a, b), causes in machine.edges().items())
+
+
 def svg_machine(machine: Machine, *, identifier: str) -> str:
-    """The drawing as SVG in the page's colours, with a title and a description. Raises SourceError without Graphviz."""
+    """The drawing as SVG in the page's colours, with a title and a description. Raises DrawingError."""
     try:
         made = subprocess.run(
             ["dot", "-Tsvg"],
@@ -100,19 +110,19 @@ def svg_machine(machine: Machine, *, identifier: str) -> str:
             timeout=DOT_TIMEOUT,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise SourceError(f"machine: {machine.name} can not be drawn, Graphviz's dot is needed: {error}") from error
+        raise DrawingError(f"machine: {machine.name} can not be drawn, Graphviz's dot is needed: {error}") from error
     svg = _BEYOND_XML.sub("", made.stdout)
-    svg = re.sub(r"<title>.*?</title>\n?", "", svg)
+    svg = re.sub(r"<title>.*?</title>\n?|<!--.*?-->\n?", "", svg)
     svg = re.sub(r'id="(\w+)"', rf'id="{identifier}-\1"', svg)
     svg = re.sub(r'"(black|#000000)"', '"currentColor"', svg)
     svg = re.sub(r"(<text[^>]*)>", r'\1 fill="currentColor">', svg)
-    description = "; ".join(f"{a} to {b}: {', '.join(causes)}" for (a, b), causes in machine.edges().items())
+    description = escape(text_machine(machine))
     head = (
-        f'<svg class="p2p-drawing" role="img" aria-labelledby="{identifier}-title" '
+        f'<svg class="p2p-drawing p2p-machine" role="img" aria-labelledby="{identifier}-title" '
         f'aria-describedby="{identifier}-description"'
     )
     titles = (
-        f'<title id="{identifier}-title">States of {machine.name}</title>'
+        f'<title id="{identifier}-title">States of {escape(machine.name)}</title>'
         f'<desc id="{identifier}-description">{description}</desc>'
     )
     svg = svg.replace("<svg", head, 1)

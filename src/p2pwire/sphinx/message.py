@@ -17,12 +17,9 @@ from p2pwire.generate.tables import size_text
 from p2pwire.generate.wording import filter_name
 from p2pwire.sphinx.directives import ProtocolDirective
 from p2pwire.sphinx.machine import outcome_text
-from p2pwire.sphinx.sources import SourceError, Vector
+from p2pwire.sphinx.sources import MOST_BYTES, SourceError, Vector
 from p2pwire.sphinx.tables import Cell, code, commas, table
 from p2pwire.wire.registry import CloseCode, FrameType, is_critical
-
-MOST_BYTES = 512
-"""of an example that a page shows."""
 
 
 class MessageDirective(ProtocolDirective):
@@ -41,7 +38,7 @@ class MessageDirective(ProtocolDirective):
         message = self.sources.message(self.arguments[0])
         anchor = self.note("message", message.title)
         made: list[nodes.Node] = [self.summary(message, anchor), self.diagram(message)]
-        made.append(self.section("Fields", "fields", self.field_table(message, anchored=True)))
+        made.append(self.section("Fields", "fields", self.field_table(message, anchored=True), *self.flags(message)))
         vector = self.vector(message)
         if vector is not None:
             made.append(self.section("Bytes", "bytes", *self.annotated(message, vector)))
@@ -55,7 +52,7 @@ class MessageDirective(ProtocolDirective):
             text = nodes.paragraph("", "", nodes.Text("The rules below name: "), *_texts(listed), nodes.Text("."))
             made.append(self.section("Close codes", "close-codes", text))
         if requirements:
-            made.append(self.section("Rules", "rules", self.requirement_table(requirements)))
+            made.append(self.section("Rules", "rules", *self.requirement_table(requirements)))
         if vector is not None and "module" in self.options:
             made.append(self.section("Example", "example", self.example(message, vector)))
         made.append(self.section("In Wireshark", "in-wireshark", self.filters(message)))

@@ -244,6 +244,7 @@ def svg_packet(drawn: Packet, *, identifier: str) -> str:
         title=f"Layout of {drawn.title}",
         description=ascii_packet(drawn),
         identifier=identifier,
+        kind="layout",
     )
     for bit in range(0, ROW_BITS, 8):
         picture.text(GUTTER + (bit + 0.5) * BIT, 14, str(bit), kind="scale")

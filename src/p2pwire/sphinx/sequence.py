@@ -67,7 +67,14 @@ def svg_sequence(recording: Recording, *, identifier: str) -> str:
     height = TOP + STEP * len(recording.steps) + 16
     left = 90.0
     width = left + LANE * (len(recording.parties) - 1) + 150
-    picture = Drawing(width, height, title=recording.title, description=text_sequence(recording), identifier=identifier)
+    picture = Drawing(
+        width,
+        height,
+        title=recording.title,
+        description=text_sequence(recording),
+        identifier=identifier,
+        kind="sequence",
+    )
     lanes = {party: left + LANE * index + 10 for index, party in enumerate(recording.parties)}
     for party, x in lanes.items():
         picture.rectangle(x - 48, 4, 96, 28, kind="party", round=6)
@@ -90,3 +97,5 @@ def _draw(picture: Drawing, step: Step, start: float, end: float, y: float) -> N
     picture.path(f"M{end:g} {y:g} l{-9 * way} -4 v8 z", kind="head")
     room = abs(end - start) - 16
     picture.text((start + end) / 2, y - 6, step.text, kind="label", width=room)
+    if step.detail:
+        picture.text((start + end) / 2, y + 13, step.detail, kind="scale", width=room)

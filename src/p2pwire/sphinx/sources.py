@@ -14,6 +14,8 @@ import attrs
 from p2pwire.generate.form import MessageForm, read_message
 from p2pwire.generate.registry import Constant, Enumeration, Registry
 
+MOST_BYTES: Final = 512
+"""of an example that a page shows whole."""
 _CODE: Final = re.compile(r"\b[A-Z][A-Z_]{2,}\b")
 
 
@@ -86,7 +88,10 @@ class Sources:
             self.enumerations |= registry.enumerations
             self.constants |= registry.constants
         self.requirements = {each.id: each for each in _requirements(requirements, trace)}
+        self.traced = trace is not None
+        """Whether it is known what checks each requirement."""
         self._vectors = vectors
+        self._read: dict[str, tuple[Vector, ...]] = {}
 
     def message(self, title: str) -> MessageForm:
         """A message by its title. Raises SourceError."""
@@ -120,24 +125,23 @@ class Sources:
         codes = self.enumerations.get(enumeration)
         return [member.name for member in codes.members if member.name in named] if codes else []
 
-    def vectors(self, pattern: str) -> Iterator[Vector]:
+    def vectors(self, pattern: str) -> tuple[Vector, ...]:
         """Vectors of a family whose files match, in the files' order. Raises SourceError."""
         if self._vectors is None:
             raise SourceError("vectors: p2p_vectors names no directory")
-        for path in sorted(self._vectors.glob(pattern)):
-            for row in _json(path)["vectors"]:
-                given = row.get("input", {})
-                message = given.get("message", "")
-                data = bytes.fromhex(given.get("bytes", "")) if message else b""
-                cited = tuple(row["requirements"])
-                yield Vector(row["id"], row["about"], row["result"], cited, message, data)
+        if pattern not in self._read:
+            self._read[pattern] = tuple(_vectors(self._vectors, pattern))
+        return self._read[pattern]
 
     def example(self, message: MessageForm) -> Vector | None:
-        """The first accepted vector of a message."""
+        """The first accepted vector of a message that a page can show whole and that has something to show."""
         if self._vectors is None:
             return None
-        accepted = (each for each in self.vectors("codec/*.json") if each.result == "accept")
-        return next((each for each in accepted if each.message == message.title), None)
+        accepted = [
+            each for each in self.vectors("codec/*.json") if each.message == message.title and each.result == "accept"
+        ]
+        fitting = (each for each in accepted if 0 < len(each.data) <= MOST_BYTES)
+        return next(fitting, accepted[0] if accepted else None)
 
 
 def _get(where: Mapping[str, T], name: str, kind: str) -> T:
@@ -165,6 +169,15 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: {error}") from error
+
+
+def _vectors(directory: Path, pattern: str) -> Iterator[Vector]:
+    for path in sorted(directory.glob(pattern)):
+        for row in _json(path)["vectors"]:
+            given = row.get("input", {})
+            message = given.get("message", "")
+            data = bytes.fromhex(given.get("bytes", "")) if message else b""
+            yield Vector(row["id"], row["about"], row["result"], tuple(row["requirements"]), message, data)
 
 
 def _requirements(path: Path | None, trace: Path | None) -> Iterator[Requirement]:

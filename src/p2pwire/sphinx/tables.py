@@ -68,7 +68,17 @@ def commas(parts: Iterable[nodes.Node]) -> list[Part]:
     return made
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], *, widths: Sequence[int], kind: str) -> nodes.table:
+def breakable(name: str) -> list[nodes.Node]:
+    """A NAME_OF_PARTS that a narrow column of a page may break after its underscores."""
+    made: list[nodes.Node] = []
+    for part in name.split("_"):
+        if made:
+            made += [nodes.Text("_"), nodes.raw("", "<wbr>", format="html")]
+        made.append(nodes.Text(part))
+    return made
+
+
+def table(head: Sequence[Cell], rows: Iterable[Sequence[Cell]], *, widths: Sequence[int], kind: str) -> nodes.table:
     """A table; `ids` of a cell's first node stay where they are, so that rows can be pointed at."""
     group = nodes.tgroup(cols=len(head))
     group += [nodes.colspec(colwidth=width) for width in widths]
