@@ -197,6 +197,16 @@ class Connection:
         opened = self._session.topics.opened(topic)
         return [] if opened is None else opened.units.spans()
 
+    def peer_holds(self, topic: bytes, unit: int) -> bool:
+        """Whether the other side holds a unit of an open topic."""
+        opened = self._session.topics.opened(topic)
+        return opened is not None and unit in opened.units
+
+    def peer_count(self, topic: bytes) -> int:
+        """How many units of an open topic the other side holds."""
+        opened = self._session.topics.opened(topic)
+        return 0 if opened is None else opened.units.count
+
     # --- bytes ---
 
     def receive_data(self, data: Buffer, now: float) -> None:

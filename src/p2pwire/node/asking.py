@@ -8,6 +8,8 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
+import attrs
+
 from p2pwire.connection import commands as cmd
 from p2pwire.connection import events as ev
 from p2pwire.node.alarms import Alarms
@@ -15,11 +17,8 @@ from p2pwire.node.core import Core
 from p2pwire.node.flights import PickedRequest
 from p2pwire.node.link import Asked, Link
 from p2pwire.node.picker import Picker
-from p2pwire.node.swarm import Phase, Swarm
+from p2pwire.node.swarm import PACE_SPAN, Phase, Swarm
 from p2pwire.wire.registry import SNUB_TIMEOUTS, JoinFlag, RejectCode
-
-PIPELINE: Final = 256
-"""blocks asked of one link and not come yet: 4 MiB keep a link of 300 Mbit/s and 100 ms busy."""
 
 REQUEST_BATCH: Final = 32
 """blocks of room for which further requests wait while more than so many blocks are on their way."""
@@ -30,6 +29,9 @@ BACKLOG: Final = 1024
 FAIR_REQUEST: Final = 16
 """blocks that a topic may ask for at a time, however many other topics of the link wait for their turn."""
 
+WINDOW_PARTS: Final = 4
+"""requests, at least, into which what may be asked of a link is cut: the other side can answer them in any order."""
+
 DEFAULT_RETRY: Final = 1.0
 """seconds before a link is asked again that refused without saying when."""
 
@@ -39,15 +41,36 @@ ENDGAME_STEP: Final = 0.1
 INTEREST_COST: Final = 2
 """counted frames that it takes to turn INTEREST off and on again."""
 
+ENDGAME_BLOCKS: Final = 4
+"""blocks that come in the time for which one is in flight before it is asked of one more link."""
+
+ENDGAME_LONGEST: Final = 10.0
+"""seconds, at most, before that is done."""
+
 _NOT_HELD: Final = (RejectCode.NOT_AVAILABLE, RejectCode.OUT_OF_RANGE)
+
+
+@attrs.frozen
+class AskingConfig:
+    """How far ahead blocks are asked of one link."""
+
+    first_window: int = attrs.field(default=4, validator=attrs.validators.ge(1))
+    """Blocks asked of the first links, before it is known how quickly they come."""
+    least_window: int = attrs.field(default=2, validator=attrs.validators.ge(1))
+    """Blocks asked of one link however long they take."""
+    pipeline: int = attrs.field(default=256, validator=attrs.validators.ge(1))
+    """Blocks asked of one link and not come yet: 4 MiB keep a link of 300 Mbit/s and 100 ms busy."""
+    queue_time: float = 1.0
+    """Seconds that a block may take, beside the round trip. What takes longer waits in the other side's queue, while
+    others might send it: so less is asked for."""
 
 
 class Asking:
     """All requests of a node."""
 
-    def __init__(self, core: Core, pipeline: int) -> None:
+    def __init__(self, core: Core, config: AskingConfig) -> None:
         self._core = core
-        self._pipeline = pipeline
+        self._config = config
         self._endgames: Alarms[Swarm] = Alarms()
 
     # --- what may be asked for ---
@@ -55,6 +78,7 @@ class Asking:
     def begin(self, swarm: Swarm, picker: Picker) -> None:
         """There is something to ask for, of all links of the swarm."""
         swarm.picker = picker
+        swarm.began_at = self._core.now
         for number in swarm.links:
             self.link_opened(swarm, self._core.links[number])
 
@@ -143,6 +167,24 @@ class Asking:
             del link.interested[topic]
             self._core.send_counted(link, cmd.TellInterest(topic, False), INTEREST_COST)
 
+    # --- how far ahead ---
+
+    def established(self, link: Link) -> None:
+        """A new link: what is usual on the others is asked of it at first."""
+        link.delay = self._core.now - link.opened_at
+        windows = [other.window for other in self._core.links.values() if other.answered]
+        link.window = -(-sum(windows) // len(windows)) if windows else self._config.first_window
+        link.window = min(max(link.window, self._config.least_window), self._config.pipeline)
+
+    def answered(self, link: Link, request: int, blocks: int) -> None:
+        """Blocks came: ask for more at a time as long as they come soon, and for less when they do not."""
+        link.answered = True
+        took = self._core.now - link.asked[request].picked.at
+        if took <= self._config.queue_time + link.delay:
+            link.window = min(link.window + blocks, self._config.pipeline)
+        else:
+            link.window = max(link.window - blocks, self._config.least_window)
+
     # --- requests ---
 
     def fill(self, link: Link) -> None:
@@ -151,16 +193,17 @@ class Asking:
         if now < link.quiet_until:
             return
         while link.hungry and connection.requests_left:
-            room = min(connection.credit, self._pipeline - link.in_flight)
+            room = min(connection.credit, link.window - link.in_flight)
             if room < 1 or room < REQUEST_BATCH < link.in_flight:
                 return  # credit comes in drops, and many small requests cost more than a few large ones
             topic, swarm = next(iter(link.hungry.items()))
             del link.hungry[topic]
             if swarm.picker is None:
                 continue
+            part = room if swarm.sequential else max(link.window // WINDOW_PARTS, 1)
             share = max(room // (len(link.hungry) + 1), FAIR_REQUEST)
             disk_lags = swarm.backlog > BACKLOG
-            picked = None if disk_lags else swarm.picker.next_request(link.id, min(room, share), now)
+            picked = None if disk_lags else swarm.picker.next_request(link.id, min(room, share, part), now)
             if picked is None:
                 swarm.idle[link.id] = None
                 self._await_endgame(swarm)
@@ -177,6 +220,14 @@ class Asking:
         link.asked[number] = Asked(swarm, picker, picked)
         link.numbers[picked] = number
         link.in_flight += picked.count
+
+    def keep_pace(self, swarm: Swarm, picker: Picker, blocks: int) -> None:
+        """Missing blocks came: how long others may be in flight before further links are asked for them."""
+        now = self._core.now
+        swarm.pace.add(blocks, now)
+        span = min(PACE_SPAN, now - swarm.began_at)
+        usual = ENDGAME_BLOCKS * span / swarm.pace.total(now)
+        picker.patience = min(ENDGAME_LONGEST, max(picker.least_patience, usual))
 
     def arrived(self, picker: Picker, link: Link, first: int, count: int) -> None:
         """Neighbouring blocks came: what was asked of others and is useless now is cancelled."""

@@ -9,8 +9,10 @@ import attrs
 from p2pwire.connection.config import DEFAULT_SUITES, Extension, Limits, Role, Timeouts
 from p2pwire.connection.tap import Tap
 from p2pwire.node.address import Endpoint
-from p2pwire.node.asking import PIPELINE
+from p2pwire.node.asking import AskingConfig
 from p2pwire.node.dialer import DialLimits
+from p2pwire.node.outflow import OutflowConfig
+from p2pwire.node.picker import PickerConfig
 from p2pwire.node.swarm import Phase
 from p2pwire.node.uploads import UploadConfig
 from p2pwire.wire.registry import MAX_INBOUND
@@ -33,8 +35,9 @@ class NodeConfig:
     uploads: UploadConfig = UploadConfig()
     max_inbound: int = attrs.field(default=MAX_INBOUND, validator=attrs.validators.ge(1))
     """Inbound links."""
-    pipeline: int = attrs.field(default=PIPELINE, validator=attrs.validators.ge(1))
-    """Blocks asked of one link and not come yet."""
+    asking: AskingConfig = AskingConfig()
+    outflow: OutflowConfig = OutflowConfig()
+    picker: PickerConfig = PickerConfig()
     useless_after: float = USELESS_AFTER
     """Seconds."""
     extensions: tuple[Extension, ...] = ()

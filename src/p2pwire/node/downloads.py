@@ -24,7 +24,7 @@ from p2pwire.node.core import Core
 from p2pwire.node.events import BlocksStored, ContentKnown, FetchComplete, FetchFailed, ObjectKnown
 from p2pwire.node.flights import OneFile
 from p2pwire.node.link import Link
-from p2pwire.node.picker import SEQUENTIAL, Picker
+from p2pwire.node.picker import SEQUENTIAL, Picker, PickerConfig
 from p2pwire.node.swarm import Phase, Swarm, Unwritten
 from p2pwire.wire.registry import MANIFEST_FILE, ObjectKind
 
@@ -49,10 +49,11 @@ class LengthError(Exception):
 class Downloads:
     """All fetches of a node."""
 
-    def __init__(self, core: Core, asking: Asking, announcing: Announcing) -> None:
+    def __init__(self, core: Core, asking: Asking, announcing: Announcing, picking: PickerConfig | None = None) -> None:
         self._core = core
         self._asking = asking
         self._announcing = announcing
+        self._picking = picking
         self._alarms: Alarms[Swarm] = Alarms()
 
     # --- phases ---
@@ -110,7 +111,7 @@ class Downloads:
         swarm.phase = Phase.CONTENT
         self._core.publish(swarm)
         self._tell(swarm, cmd.Join(swarm.topic))  # the manifest is there now [TP-014]
-        picker = Picker(swarm.layout, self._core.random, SEQUENTIAL if swarm.sequential else None)
+        picker = Picker(swarm.layout, self._core.random, SEQUENTIAL if swarm.sequential else self._picking)
         for first, last in swarm.held.spans():
             picker.exclude(first, last)
         if swarm.sequential:
@@ -192,6 +193,7 @@ class Downloads:
         missing = picker.missing_of(first, count)
         if not missing:
             return 0, 0
+        self._asking.keep_pace(swarm, picker, missing.bit_count())
         self._asking.arrived(picker, link, first, count)
         size = 0
         for low, high in spans_of(missing):

@@ -82,6 +82,9 @@ class Link:
     extensions: TokenBucket
     """Bytes of extensions' frames that may be sent."""
 
+    opened_at: float = 0.0
+    """When the carrier was there."""
+
     # How it came about.
     attempt: Attempt | None = None
     """The dial that it came of; None for other links."""
@@ -137,6 +140,12 @@ class Link:
     """Request id -> own request that has not ended."""
     numbers: dict[PickedRequest, int] = attrs.field(factory=dict)
     """The same the other way round."""
+    window: int = 1
+    """Blocks that may be asked of it and not have come, as quickly as it answers."""
+    answered: bool = False
+    """Whether a block has ever come."""
+    delay: float = 0.0
+    """Seconds from the carrier to HELLO: no less than a round trip."""
     in_flight: int = 0
     """Blocks that are requested and have not come."""
     quiet_until: float = 0.0

@@ -48,10 +48,10 @@ class Links:
         self._identity = identity
         self._config = config
         self._admission = Admission(core, identity.public, config.max_inbound)
-        self._asking = Asking(core, config.pipeline)
+        self._asking = Asking(core, config.asking)
         self._announcing = Announcing(core)
-        self._downloads = Downloads(core, self._asking, self._announcing)
-        self._seeding = Seeding(core, config.uploads, self._downloads, self._announcing)
+        self._downloads = Downloads(core, self._asking, self._announcing, config.picker)
+        self._seeding = Seeding(core, config.uploads, self._downloads, self._announcing, config.outflow)
         self._joining = Joining(core, self.meeting, self._downloads, self._seeding)
         self._alarms: Alarms[Link] = Alarms()
         self._last_link = 0
@@ -119,8 +119,9 @@ class Links:
     def says_nothing(self, link: Link) -> bool:
         """Whether an open link has nothing to send, which changes nothing: so ends each answer to `Transmit`."""
         connection = link.connection
+        self._seeding.carrier_free(link)
         nothing = not connection.has_output and connection.state is LinkState.OPEN
-        if nothing and not (link.readings and link.readings[0].data is not None):
+        if nothing and not self._seeding.has_turn(link):
             link.transmitting = False
             return True
         return False
@@ -189,9 +190,8 @@ class Links:
         connection = Connection(role, settings, now=self._core.now, random=self._core.random)
         self._last_link += 1
         now = self._core.now
-        link = Link(
-            self._last_link, connection, outbound, remote, control_allowance(now), extension_allowance(now), attempt
-        )
+        allowances = control_allowance(now), extension_allowance(now)
+        link = Link(self._last_link, connection, outbound, remote, *allowances, now, attempt)
         self._core.links[link.id] = link
         self._admission.opened(link)
         self._core.unsettle(link)
@@ -212,6 +212,7 @@ class Links:
                 self._joining.leave(core.withdrawn.pop())
             self._asking.wake()
             self.meeting.tell()
+            self._seeding.give_turns()
             self._downloads.write()
             if not core.unsettled:
                 break
@@ -222,6 +223,7 @@ class Links:
         if link.broken:
             connection.data_to_send(self._core.now)
         self._take_events(link)
+        self._core.unsettled.pop(link, None)  # what the events led to is looked at in what follows
         if link.established:
             self._joining.join(link)
             self._asking.lose_interest(link)
@@ -231,8 +233,9 @@ class Links:
             self._seeding.serve(link)
         if link.broken and connection.has_output:
             self._core.unsettle(link)
-        elif connection.has_output or (link.readings and link.readings[0].data is not None):
+        elif connection.has_output:
             self._core.transmit(link)
+        self._seeding.offer(link)
         if connection.finished and link.over and not link.stalled:
             self._hang_up(link)
             return
@@ -335,6 +338,7 @@ class Links:
         link.agent = event.agent
         link.established_at = self._next_ordinal()
         link.idle_since = self._core.now
+        self._asking.established(link)
         if self.meeting.refuses(link.identity, link.remote):
             self._close(link, CloseCode.NOT_ALLOWED, "this peer is banned")  # since the handshake [TR-070]
         self._admission.settle_duplicates(link)
@@ -415,6 +419,7 @@ class Links:
         self._seeding.withdrawn(link, event.id)
 
     def _on_blocks(self, link: Link, event: ev.BlocksReceived) -> None:
+        self._asking.answered(link, event.request, len(event.data))
         if self._asking.forgive(link):
             self._seeding.snubbed(link, on=False)
         blocks, size = self._downloads.blocks_received(link, event)

@@ -48,7 +48,9 @@ class PickerConfig:
     endgame_duplicates: int = 2
     """Further requests for one block in the endgame."""
     endgame_patience: float = 1.0
-    """Seconds that a block is in flight before it is asked of one more link."""
+    """Seconds, at least, that a block is in flight before it is asked of one more link."""
+    first_patience: float = 1.0
+    """The same before it is known how quickly blocks come."""
 
 
 SEQUENTIAL: Final = PickerConfig(window=MAX_BLOCKS, window_level=MAX_LEVEL)
@@ -81,6 +83,8 @@ class Picker:
         self._layout = layout
         self._random = random
         self._config = config or PickerConfig()
+        self.patience = self._config.first_patience
+        """Seconds that a block is in flight before it is asked of one more link; changed as blocks come."""
         self._links: dict[int, _Link] = {}
         self._holding = 0  # links that hold anything
         self._flights = Flights(layout)
@@ -273,6 +277,11 @@ class Picker:
             self._reopen_missing(request)
 
     @property
+    def least_patience(self) -> float:
+        """Seconds that a block is in flight in any case before it is asked of one more link."""
+        return self._config.endgame_patience
+
+    @property
     def endgame(self) -> bool:
         """Whether so few blocks are missing that one may be asked of several links."""
         return 0 < self.remaining <= self._config.endgame_blocks
@@ -280,7 +289,7 @@ class Picker:
     def next_timeout(self, now: float) -> float | None:
         """When, after `now`, a block in flight may be asked of one more link; None outside the endgame."""
         times = [
-            newest + self._config.endgame_patience
+            newest + self.patience
             for copies, newest in (self._tail or {}).values()
             if 0 < copies <= self._config.endgame_duplicates
         ]
@@ -344,7 +353,7 @@ class Picker:
         waiting = [
             (copies, newest, block)
             for block, (copies, newest) in self._tail.items()
-            if 0 < copies <= config.endgame_duplicates and newest + config.endgame_patience <= now
+            if 0 < copies <= config.endgame_duplicates and newest + self.patience <= now
         ]
         for _, _, block in sorted(waiting):
             held = units >> (block >> self._exponent) & 1

@@ -20,6 +20,7 @@ from p2pwire.node.core import Core
 from p2pwire.node.downloads import Downloads
 from p2pwire.node.events import ShareFailed
 from p2pwire.node.link import Link, Reading
+from p2pwire.node.outflow import Outflow, OutflowConfig
 from p2pwire.node.serving import InboundRequest, Serving
 from p2pwire.node.swarm import Phase, Swarm
 from p2pwire.node.uploads import Choke, Decision, UploadConfig, Uploads
@@ -45,11 +46,19 @@ class ShortReadError(Exception):
 class Seeding:
     """All serving of a node."""
 
-    def __init__(self, core: Core, config: UploadConfig, downloads: Downloads, announcing: Announcing) -> None:
+    def __init__(
+        self,
+        core: Core,
+        config: UploadConfig,
+        downloads: Downloads,
+        announcing: Announcing,
+        outflow: OutflowConfig | None = None,
+    ) -> None:
         self._core = core
         self._downloads = downloads
         self._announcing = announcing
         self._uploads = Uploads(core.random, config)
+        self._outflow = Outflow(outflow)
         self._rejects_choked = config.reject_when_choked
         self._retry = config.review_interval
 
@@ -63,6 +72,7 @@ class Seeding:
         """An established link is over."""
         link.serving = Serving()
         link.readings.clear()
+        self._outflow.removed(link.id)
         self._carry_out(self._uploads.link_removed(link.id, self._core.now))
 
     def interest_changed(self, link: Link, event: ev.InterestChanged) -> None:
@@ -197,15 +207,61 @@ class Seeding:
         if self._announcing.lose(swarm, first, first + swarm.layout.blocks_of(file) - 1):
             self._core.events.append(ShareFailed(swarm.topic, error))
 
+    def carrier_free(self, link: Link) -> None:
+        """The carrier has taken what it was given: it may be this link's turn again, or another's."""
+        self._outflow.taken(link.id)
+        self.offer(link)
+        self.give_turns()
+
+    def has_turn(self, link: Link) -> bool:
+        """Whether the link may send blocks now."""
+        return self._outflow.has_turn(link.id)
+
     def feed(self, link: Link) -> None:
-        """Move blocks that were read into the connection's queue, in order, as far as it has room [FC-030]."""
-        while link.readings and link.established and (room := link.connection.room):
+        """Move blocks that were read into the connection's queue, in order, as far as it has room [FC-030], if it is
+        this link's turn."""
+        if self._outflow.has_turn(link.id):
+            self._use_turn(link)
+
+    def offer(self, link: Link) -> None:
+        """The link may have a block to send."""
+        if link.readings and link.readings[0].data is not None and link.established:
+            self._outflow.ready(link.id)
+
+    def give_turns(self) -> None:
+        """Let links send whose turn it is."""
+        while (number := self._outflow.next(self._rank, self._core.now)) is not None:
+            self._core.transmit(self._core.links[number])
+
+    def _rank(self, number: int) -> tuple[int, int]:
+        """Of what the link would send: how many of its swarm hold it, or were sent it; then how much the peer has."""
+        link = self._core.links[number]
+        if not link.readings:
+            return 0, 0
+        reading = link.readings[0]
+        request = reading.chunk.request
+        swarm = self._core.swarms.get(request.topic)
+        if swarm is None or request.file == MANIFEST_FILE or request.file >= swarm.layout.files:
+            return 0, 0
+        block = swarm.layout.first_block(request.file) + reading.chunk.block + reading.sent
+        unit = block >> swarm.layout.unit_exponent
+        copies = swarm.uploaded.get(unit, 0)
+        for other in swarm.links:
+            copies += self._core.links[other].connection.peer_holds(swarm.topic, unit)
+        return copies, link.connection.peer_count(swarm.topic)
+
+    def _use_turn(self, link: Link) -> None:
+        before, size = link.bytes_sent, 0
+        share = self._outflow.share(self._core.now)
+        while size <= share and link.readings and link.established and (room := link.connection.room):
             reading = link.readings[0]
             if reading.data is None:
-                return
-            self._send(link, reading, reading.data, room)
+                break
+            self._send(link, reading, reading.data, min(room, share - size + 1))
+            size = link.bytes_sent - before
             if reading.sent == reading.chunk.count:
                 link.readings.popleft()
+        self._outflow.sent(link.id, size, self._core.now)
 
     def _send(self, link: Link, reading: Reading, data: memoryview, room: int) -> None:
         request, first = reading.chunk.request, reading.chunk.block + reading.sent
@@ -228,6 +284,12 @@ class Seeding:
             self._drop(link, request)
             return
         reading.sent += count
+        if request.file != MANIFEST_FILE:
+            start = swarm.layout.first_block(request.file) + first
+            for unit in range(
+                start >> swarm.layout.unit_exponent, (start + count - 1 >> swarm.layout.unit_exponent) + 1
+            ):
+                swarm.uploaded[unit] = swarm.uploaded.get(unit, 0) + 1
         link.bytes_sent += len(piece)
         link.control.add(DATA_EARNS * count)
         self._uploads.block_sent(link.id, len(piece), self._core.now, count)
@@ -239,10 +301,12 @@ class Seeding:
     def review(self) -> None:
         """Give the slots anew, if it is time."""
         self._carry_out(self._uploads.review(self._core.now))
+        self.give_turns()
 
     def next_timeout(self) -> float | None:
         """When `review` is due."""
-        return self._uploads.next_timeout()
+        times = (self._uploads.next_timeout(), self._outflow.next_timeout())
+        return min((time for time in times if time is not None), default=None)
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from enum import Enum, unique
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -17,10 +17,15 @@ from p2pwire.content.objects import ObjectInfo, topic_of
 from p2pwire.content.units import BlockMap, Layout
 from p2pwire.node.actions import RunToWrite
 from p2pwire.node.picker import Picker
+from p2pwire.node.rates import Recent
 from p2pwire.wire.registry import BLOCK_SIZE, MANIFEST_FILE, JoinFlag, ObjectKind, RejectCode
 
 if TYPE_CHECKING:
     from p2pwire.node.link import Link
+
+
+PACE_SPAN: Final = 16.0
+"""seconds over which it is looked how fast blocks come."""
 
 
 @unique
@@ -90,6 +95,12 @@ class Swarm:
     """Of these, those of which nothing is left to ask for."""
     sources: dict[bytes, int] = attrs.field(factory=dict)
     """identity -> content bytes that came from it."""
+    uploaded: dict[int, int] = attrs.field(factory=dict)
+    """unit -> blocks of it that were sent, to whomever."""
+    began_at: float = 0.0
+    """When blocks could first be asked for."""
+    pace: Recent = attrs.field(factory=lambda: Recent(PACE_SPAN))
+    """Missing blocks that came."""
     done: int = 0
     """Content bytes held."""
     total: int = 0

@@ -15,6 +15,7 @@ import attrs
 from p2pwire.connection.config import Role
 from p2pwire.connection.tap import Piece, Tap
 from p2pwire.node.address import Endpoint
+from p2pwire.node.asking import AskingConfig
 from p2pwire.node.events import FetchComplete, NodeEvent, PeerLearned
 from p2pwire.node.node import NodeConfig
 from p2pwire.sphinx.sequence import Recording, Step
@@ -67,7 +68,7 @@ class Recorder:
 
             return hear
 
-        return NodeConfig(tap=tap, grease=b"", pipeline=64)
+        return NodeConfig(tap=tap, grease=b"", asking=AskingConfig(first_window=64, pipeline=64))
 
 
 def frames(data: bytes) -> Iterator[tuple[str, int]]:

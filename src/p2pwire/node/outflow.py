@@ -1,0 +1,177 @@
+"""Whose block goes out next, of all links that wait to send one.
+
+As long as carriers take what they are given at once, each link sends as it can. Where they do not, what has been handed
+out can not be thought over any more: so no more is handed out than is on its way within a quarter of a second, and the
+links that wait are ranked anew whenever something was taken. Links with the rarest blocks come first, since a block
+that few peers hold keeps many others waiting; but no link gets far ahead of the others in that way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import TypeAlias
+
+import attrs
+
+from p2pwire.node.rates import Recent
+from p2pwire.wire.registry import BLOCK_SIZE
+
+Rank: TypeAlias = Callable[[int], tuple[int, int]]
+"""Of two waiting links, the one whose rank is lower is preferred."""
+
+
+@attrs.frozen
+class OutflowConfig:
+    """The figures of the policy."""
+
+    horizon: float = 0.25
+    """Seconds of sending that are handed to carriers at a time."""
+    least: int = BLOCK_SIZE
+    """Bytes that are handed out in any case. What waits behind them can still be cancelled, or give way to others."""
+    lead: int = 16
+    """Blocks by which a link may get ahead of the others for what it asks for."""
+    patience: float = 1.0
+    """Seconds, at least, for which a carrier that takes nothing holds up others."""
+    patience_factor: float = 4.0
+    """How many times longer than usual a carrier may take."""
+    longest_patience: float = 10.0
+    """Seconds, at most."""
+    probation: int = 16
+    """Turns for which a link does not count that held up others."""
+    rarest_first: bool = True
+    """Whether rank counts at all; else links take turns."""
+
+
+@attrs.define(eq=False)
+class _Lane:
+    """One link."""
+
+    turns: int = 0
+    """Blocks sent, as far as they count against others'."""
+    since: int = 0
+    """A number that tells who has waited longest."""
+    waiting: bool = False
+    turn: bool = False
+    """It may send now."""
+    given: int = 0
+    """Bytes, handed out or to be, that are not known to be taken."""
+    until: float = inf
+    """When it is no longer waited for that they are taken."""
+    probation: int = 0
+
+
+class Outflow:
+    """The turns of one node's links, which are the caller's numbers. Sizes are bytes of content, times seconds."""
+
+    def __init__(self, config: OutflowConfig | None = None) -> None:
+        self._config = config or OutflowConfig()
+        self._lanes: dict[int, _Lane] = {}
+        self._waiting: dict[int, _Lane] = {}
+        self._busy: dict[int, _Lane] = {}
+        self._out = 0
+        """Bytes handed out that are waited for."""
+        self._sent = Recent(2.0)
+        self._floor = 0
+        """What a link's turns count from at least that comes late or after a pause."""
+        self._order = 0
+
+    def bound(self, now: float) -> int:
+        """Bytes that may be handed out and not taken."""
+        config = self._config
+        return max(config.least, int(self._sent.total(now) / 2.0 * config.horizon))
+
+    def ready(self, link: int) -> None:
+        """The link has a block to send; without effect while its carrier has not taken what was handed out before."""
+        lane = self._lanes.setdefault(link, _Lane())
+        if not (lane.waiting or lane.turn or lane.given):
+            self._order += 1
+            lane.waiting, lane.since = True, self._order
+            lane.turns = max(lane.turns, self._floor)
+            self._waiting[link] = lane
+
+    def removed(self, link: int) -> None:
+        """The link is over."""
+        lane = self._lanes.pop(link, None)
+        if lane is not None:
+            self._waiting.pop(link, None)
+            self._settle(link, lane)
+
+    def taken(self, link: int) -> None:
+        """The carrier has taken all that the link has handed out."""
+        lane = self._lanes.get(link)
+        if lane is not None and not lane.turn:
+            self._settle(link, lane)
+
+    def has_turn(self, link: int) -> bool:
+        """Whether the link may send now."""
+        lane = self._lanes.get(link)
+        return lane is not None and lane.turn
+
+    def sent(self, link: int, size: int, now: float) -> None:
+        """The link has used its turn, for so much, nothing perhaps."""
+        lane = self._lanes[link]
+        lane.turn = False
+        lane.turns += -(-size // BLOCK_SIZE)
+        lane.probation = max(0, lane.probation - 1)
+        self._sent.add(size, now)
+        if not size:
+            self._settle(link, lane)
+        elif link in self._busy:
+            self._out += size - lane.given
+            lane.given = size
+
+    def next(self, rank: Rank, now: float) -> int | None:
+        """Gives the next turn, and says to whom; None: nobody waits, or enough is handed out."""
+        self._forgive(now)
+        if not self._waiting or self._out >= self.bound(now):
+            return None
+        link = self._choose(rank)
+        lane = self._waiting.pop(link)
+        self._floor = max(self._floor, min(lane.turns, *(other.turns for other in self._waiting.values()), lane.turns))
+        lane.waiting, lane.turn = False, True
+        if not lane.probation:
+            lane.given, lane.until = BLOCK_SIZE, now + self._patience(now)
+            self._busy[link] = lane
+            self._out += BLOCK_SIZE
+        return link
+
+    def share(self, now: float) -> int:
+        """Bytes that a turn is good for, beside the block that it is given for."""
+        others = len(self._waiting) + len(self._busy)
+        return (self.bound(now) - self._config.least) // max(1, others)
+
+    def next_timeout(self) -> float | None:
+        """When `next` may have something that it did not have before."""
+        if not self._waiting:
+            return None
+        return min((lane.until for lane in self._busy.values()), default=None)
+
+    def _choose(self, rank: Rank) -> int:
+        if len(self._waiting) == 1:
+            return next(iter(self._waiting))
+        lanes = self._waiting
+        if not self._config.rarest_first:
+            return min(lanes, key=lambda link: (lanes[link].turns, lanes[link].since))
+        least = min(lane.turns for lane in lanes.values()) + self._config.lead
+        near = [link for link, lane in lanes.items() if lane.turns < least]
+        return min(near, key=lambda link: (rank(link), lanes[link].since))
+
+    def _patience(self, now: float) -> float:
+        config = self._config
+        rate = self._sent.total(now) / 2.0
+        usual = (self._out + BLOCK_SIZE) / rate if rate else inf
+        return min(config.longest_patience, max(config.patience, config.patience_factor * usual))
+
+    def _forgive(self, now: float) -> None:
+        """Waits no longer for carriers that take too long."""
+        for link, lane in [(link, lane) for link, lane in self._busy.items() if lane.until <= now]:
+            del self._busy[link]
+            self._out -= lane.given
+            lane.given, lane.until = 0, inf
+            lane.probation = self._config.probation
+
+    def _settle(self, link: int, lane: _Lane) -> None:
+        if self._busy.pop(link, None) is not None:
+            self._out -= lane.given
+        lane.given, lane.until = 0, inf
