@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -217,6 +217,19 @@ class MemoryDownload:
                 number = store.layout.first_block(block.file) + block.block
                 if store.held.add(number):
                     store.blocks[number] = bytes(block.data)
+
+    def lose_blocks(self, blocks: Iterable[tuple[int, int]]) -> int:
+        """Forget blocks (file, block) that were written, as a disk does that has lied about them; how many there were.
+
+        For tests: what is finished is not touched, and the download is to be opened again afterwards.
+        """
+        store, lost = self._store, 0
+        for file, block in blocks:
+            if store.layout is not None and not store.done:
+                number = store.layout.first_block(file) + block
+                lost += store.held.remove_span(number, number)
+                store.blocks.pop(number, None)
+        return lost
 
     def read_blocks(self, file: int, first: int, count: int) -> bytes:
         """See `Content.read_blocks`."""

@@ -13,21 +13,18 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 if TYPE_CHECKING:
-    from p2pwire.node.node import Node
-    from p2pwire.testing.network import Host, Network
-
-SEGMENT: Final = 65536
-"""bytes that go over the wire in one piece, at most."""
+    from p2pwire.testing.network.network import Network
+    from p2pwire.testing.network.station import Program, Station
 
 _FIN: Final = b""
 
 
 @attrs.define(eq=False)
 class End:
-    """One end of a connection: a link of a node, as long as that node runs."""
+    """One end of a connection: a link of a program, as long as that program runs."""
 
-    host: Host
-    node: Node
+    host: Station
+    program: Program
     link: int | None = None
     """None until the connection is made on this side."""
     over: bool = False
@@ -43,9 +40,8 @@ class End:
         """Let the node have what has arrived, as long as it wants some."""
         if self.link is None:
             return
-        now = self.host.network.now
-        while not (self.dead or self.over) and self.arriving.unread and self.node.wants_data(self.link):
-            self.node.receive_data(self.link, self.arriving.take(), now)
+        while not (self.dead or self.over) and self.arriving.unread and self.program.wants_data(self.link):
+            self.program.receive_data(self.link, self.arriving.take(), self.host.now)
             self.host.pump()
 
     def hang_up(self) -> None:
@@ -62,7 +58,7 @@ class End:
         self.arriving.unread.clear()
         self.out.unsent.clear()
         if not self.over and self.link is not None:
-            self.node.link_lost(self.link, self.host.network.now)
+            self.program.link_lost(self.link, self.host.now)
             self.host.pump()
 
     def reset(self) -> None:
@@ -84,6 +80,8 @@ class Pipe:
         """What has arrived, and the other node has not read."""
         self.held: deque[bytes | None] = deque()
         """What waits for the network to be whole again."""
+        self.last_arrival = 0.0
+        """When the segment before reaches the other end."""
         self._outstanding = 0
         self._busy = False
         self._ended = False
@@ -94,16 +92,17 @@ class Pipe:
         if self._busy or self._ended or end.dead or end.link is None:
             return
         if not self.unsent and not end.over:
-            buffers = end.node.data_to_send(end.link, self.network.now)
+            buffers = end.program.data_to_send(end.link, end.host.now)
             self.unsent.extend(memoryview(buffer) for buffer in buffers)
         if self.unsent:
             self._segment()
-        elif end.over or end.node.output_ended(end.link):
+        elif end.over or end.program.output_ended(end.link):
             self._ended = True
             self.network.send(self, _FIN)
 
     def _segment(self) -> None:
-        room = min(SEGMENT, self.network.window - self._outstanding)
+        segment = self.network.way(self.source.host, self.target.host).size(self.network.random)
+        room = min(segment, self.network.window - self._outstanding)
         if room <= 0:
             return  # the reader opens it again
         buffer = self.unsent.popleft()
@@ -124,7 +123,7 @@ class Pipe:
         target = self.target
         if piece is None:
             target.lose()
-        elif target.dead or target.host.node is not target.node:
+        elif target.dead or target.host.program is not target.program:
             # Nobody is there who knows of this connection; a host that is down does not even say that.
             if target.host.up and piece:
                 target.reset()
