@@ -93,7 +93,7 @@ def test_every_command_reports_to_programs() -> None:
 def test_help_lists_the_commands() -> None:
     said = run("-h").out.partition("Commands:")[2]
     assert [line.split()[0] for line in said.splitlines() if line.strip()] == COMMANDS
-    assert sorted(COMMANDS) == ["decode", "demo", "dissector", "get", "id", "identity", "share", "verify"]
+    assert sorted(COMMANDS) == ["decode", "demo", "dissector", "get", "id", "identity", "share", "simulate", "verify"]
 
 
 def test_version() -> None:

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "identity": "p2pwire.cli.identity:identity",
     "decode": "p2pwire.cli.decode:decode",
     "dissector": "p2pwire.cli.dissector:dissector",
+    "simulate": "p2pwire.cli.simulate:simulate",
     "demo-peer": "p2pwire.cli.holder:demo_peer",
 }
 """Where each command is; one that is not asked for is not loaded."""
