@@ -140,7 +140,7 @@ class Requests:
         many blocks.
 
         Content comes this way. Whatever else there is, faults too, is left to `data`: what is taken here is exactly
-        what is due there. To make no `Data` of it saves a fifth of all that the interpreter does for a block.
+        what is due there. To make no `Data` of it saves a seventh of all that receiving takes, hashing included.
         """
         run, count, size = self._run, 0, len(record)
         while at + _DATA_HEAD.size <= size and record[at] == _DATA:
@@ -290,7 +290,7 @@ class Serving:
     def next_frames(self, command: SendBlocks) -> list[tuple[bytes, memoryview]]:
         """The same for the next blocks: whole frames, each in two parts, of which the second is the block.
 
-        Content goes this way. To make neither `Data` nor bytes of a block saves a third of what sending it costs.
+        Content goes this way. To make neither `Data` nor bytes of a block saves a seventh of what sending takes.
         """
         owed = self.owed(command.id)
         number, first, siblings, data = command.id, owed.next, command.siblings, command.data
