@@ -23,6 +23,7 @@ from p2pwire.connection.config import Extension
 from p2pwire.connection.transfer import MAX_RUN
 from p2pwire.content.merkle import BLOCK
 from p2pwire.content.uri import Uri
+from p2pwire.crypto.identity import Identity
 from p2pwire.node import events as happened
 from p2pwire.node.dialer import DialLimits
 from p2pwire.node.node import NodeConfig
@@ -326,7 +327,7 @@ async def test_a_peer_with_another_identity_than_the_uris_is_not_talked_to(new_p
             (at_bob,) = await bob.listen("127.0.0.1")
             uri = await bob.share(shared)
             story = alice.events()
-            fetch = alice.fetch(attrs.evolve(uri, identity=alice.identity.public[::-1]))
+            fetch = alice.fetch(attrs.evolve(uri, identity=Identity.from_seed(bytes(32)).public))
             failed = await until(story, happened.LinkFailed)
             assert failed.endpoint == at_bob
             fetch.cancel()

@@ -67,8 +67,8 @@ class Fetch:
         """Give up, or share no longer. What was verified is kept, and a later fetch goes on from there."""
         self._engine.cancel(self._transfer)
 
-    def __aiter__(self) -> _Watch:
-        return _Watch(self)
+    def __aiter__(self) -> Watch:
+        return Watch(self)
 
     async def __aenter__(self) -> Fetch:
         return self
@@ -88,14 +88,14 @@ class Fetch:
         return self._version
 
 
-class _Watch:
+class Watch:
     """Progress each time there is some, however much came since the last time; the end of the fetch is its end."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._seen = -1
 
-    def __aiter__(self) -> _Watch:
+    def __aiter__(self) -> Watch:
         return self
 
     async def __anext__(self) -> Progress:

@@ -16,7 +16,7 @@ import anyio.to_thread
 from anyio.abc import ByteStream, TaskGroup, TaskStatus
 
 from p2pwire.adapters.anyio.carriers import Carrier, SocketCarrier, StreamCarrier
-from p2pwire.adapters.anyio.fetch import Events, Fetch
+from p2pwire.adapters.anyio.fetch import Events, Fetch, Watch
 from p2pwire.adapters.anyio.flow import LEAVE_TIME, Flow, Wake
 from p2pwire.adapters.anyio.interrupts import hold_interrupts_out
 from p2pwire.adapters.engine import Engine, NodeTraffic
@@ -59,6 +59,11 @@ class Peer:
 
     async def __aenter__(self) -> Peer:
         hold_interrupts_out(_Outside, Engine, NodeTraffic, Flow, SocketCarrier, StreamCarrier)
+        # Not in the midst of their waiting either: trio's events take it amiss.
+        hold_interrupts_out(Peer, Fetch, Watch, Events)
+        return await self._enter()
+
+    async def _enter(self) -> Peer:
         identity, config = self._given
         outside = _Outside()
         self._outside = outside
@@ -225,9 +230,11 @@ class _Outside:
                 # Raised after the group, which would wrap it.
                 failure = error
             finally:
-                with anyio.CancelScope(shield=True):
+                try:
                     await self.leave()
-                scope.cancel()
+                finally:
+                    # Whoever interrupts that too wants to wait no longer.
+                    scope.cancel()
         if failure is not None:
             raise failure
 
@@ -241,11 +248,18 @@ class _Outside:
                 task_status.started(scope)
 
     async def leave(self) -> None:
-        """Close links and stores in order."""
-        if self._leaving:
-            await self._gone.wait()
-            return
-        self._leaving = True
+        """Close links and stores in order; once begun it is not cancelled, for others wait for it."""
+        with anyio.CancelScope(shield=True):
+            if self._leaving:
+                await self._gone.wait()
+                return
+            self._leaving = True
+            try:
+                await self._leave()
+            finally:
+                self._gone.set()
+
+    async def _leave(self) -> None:
         self.engine.close_links()
         with anyio.move_on_after(LEAVE_TIME):
             while self._flows:
@@ -257,7 +271,6 @@ class _Outside:
         # Without the task that collects, which only an error ends, what the workers do would be waited for in vain.
         while (self._workers.busy and self._collecting) or self._flows:
             await self._ended.wait()
-        self._gone.set()
 
     # --- doors ---
 
