@@ -156,6 +156,16 @@ class Connection:
         return self._session.topics.can_join()
 
     @property
+    def most_topics(self) -> int:
+        """How many topics can be open at a time, as both sides limit it."""
+        return self._session.topics.most
+
+    @property
+    def leaving(self) -> int:
+        """How many topics this side has left that the other side has not: they still take a handle."""
+        return self._session.topics.leaving
+
+    @property
     def wants_data(self) -> bool:
         """Whether the caller should read: not while enough waits to be parsed, or while answers pile up [FC-032]."""
         if self._ended or self._state is LinkState.CLOSED:

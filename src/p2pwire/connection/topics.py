@@ -85,9 +85,11 @@ class Topics:
         "_initiator",
         "_max_remote",
         "_next_local",
+        "_opened",
         "_used",
         "catalogue",
         "handshake_hash",
+        "leaving",
         "max_local",
     )
 
@@ -107,6 +109,9 @@ class Topics:
         # The numbers that the other side has ever used, as the bits of one integer: 8 KiB at most [TP-002].
         self._used = 0
         self._asked: dict[bytes, bytes] = {}
+        self._opened = 0
+        self.leaving = 0
+        """How many topics are LEAVING."""
 
     # --- looking up ---
 
@@ -135,6 +140,11 @@ class Topics:
     def can_join(self) -> bool:
         """Whether one more handle of one's own is free [TP-012]."""
         return len(self._by_local) < self.max_local
+
+    @property
+    def most(self) -> int:
+        """How many topics can be open at a time: each takes a handle of either side [TP-012] [TP-028]."""
+        return min(self.max_local, self._max_remote)
 
     def asked_for(self, name: bytes) -> bool:
         """Whether the other side asked in vain, with the right cap, for what is in the catalogue now [TP-017]."""
@@ -206,7 +216,7 @@ class Topics:
         return cap(DUMMY_OID if offer is None else offer.oid, not self._initiator, self.handshake_hash)
 
     def _live_remote(self) -> int:
-        return sum(topic.state is TopicState.OPEN for topic in self._by_remote.values())
+        return self._opened
 
     def _remember(self, join: Join) -> None:
         self._asked[join.topic] = join.cap
@@ -247,9 +257,15 @@ class Topics:
             if topic.remote != NO_HANDLE:
                 del self._by_remote[topic.remote]
         if after is TopicState.OPEN:
+            self._opened += 1
             self._asked.pop(topic.name, None)
         elif after is TopicState.LEAVING:
+            self.leaving += 1
             topic.units = UnitMap()  # [TP-064]
+        if before is TopicState.OPEN:
+            self._opened -= 1
+        elif before is TopicState.LEAVING:
+            self.leaving -= 1
 
     def _free_handle(self) -> int:
         """A number that is FREE; one that was used is used again as late as can be, so that logs can be read."""

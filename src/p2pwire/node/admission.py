@@ -25,6 +25,10 @@ class Admission:
         self._identity = identity
         self._max_inbound = max_inbound
         self._inbound: dict[Link, None] = {}
+        self._live: dict[Link, None] = {}
+        """Of these, those of links that are not over."""
+        self._half_open: dict[bytes, set[Link]] = {}
+        """Handshake group -> of these, those that have not proved an identity."""
         self.taken: dict[bytes, list[Link]] = {}
         """identity -> its links that are past their handshake, in the order in which they came there [ID-022]."""
 
@@ -32,20 +36,18 @@ class Admission:
 
     def admits(self, remote: Endpoint | None) -> bool:
         """Whether one more inbound carrier is taken, perhaps in place of another [HS-042] [HS-043]."""
-        live = [link for link in self._inbound if not link.over]
         if remote is not None and remote.scope is not Scope.LOOPBACK:
-            group = remote.handshake_group
-            half_open = [link.remote for link in live if not link.identity and link.remote is not None]
-            if sum(other.handshake_group == group for other in half_open) >= HALF_OPEN_PER_GROUP:
+            half_open = self._half_open.get(remote.handshake_group, ())
+            if len(half_open) >= HALF_OPEN_PER_GROUP:
                 return False  # [HS-040] [HS-041]
-        if len(live) < self._max_inbound:
+        if len(self._live) < self._max_inbound:
             return True
-        return len(self._inbound) < self._max_inbound + CLOSING_INBOUND and self._make_room(live, remote)
+        return len(self._inbound) < self._max_inbound + CLOSING_INBOUND and self._make_room(remote)
 
-    def _make_room(self, live: list[Link], remote: Endpoint | None) -> bool:
+    def _make_room(self, remote: Endpoint | None) -> bool:
         """Close the least useful link of the largest group; none for one more of a group that is as large."""
         groups: dict[bytes, list[Link]] = {}
-        for link in live:
+        for link in self._live:
             groups.setdefault(link.group, []).append(link)
         crowd = max(groups.values(), key=len, default=[])
         newcomers = groups.get(b"" if remote is None else remote.group, [])
@@ -60,20 +62,33 @@ class Admission:
     def opened(self, link: Link) -> None:
         """A carrier is there."""
         if not link.outbound:
-            self._inbound[link] = None
+            self._inbound[link] = self._live[link] = None
+            if link.remote is not None:
+                self._half_open.setdefault(link.remote.handshake_group, set()).add(link)
 
     def gone(self, link: Link) -> None:
         """A carrier is to be closed."""
         self._inbound.pop(link, None)
 
+    def _not_half_open(self, link: Link) -> None:
+        group = b"" if link.remote is None else link.remote.handshake_group
+        waiting = self._half_open.get(group)
+        if waiting is not None:
+            waiting.discard(link)
+            if not waiting:
+                del self._half_open[group]
+
     # --- links by identity ---
 
     def identified(self, link: Link) -> None:
         """The other side has proved its identity: the link counts against further ones to it."""
+        self._not_half_open(link)
         self.taken.setdefault(link.identity, []).append(link)
 
     def closed(self, link: Link) -> None:
         """The link is over."""
+        self._live.pop(link, None)
+        self._not_half_open(link)
         links = self.taken.get(link.identity)
         if links is not None and link in links:
             links.remove(link)

@@ -136,9 +136,11 @@ class Exchange:
         self._swarms: dict[bytes, _Swarm] = {}
         self._links: dict[ExchangeLink, None] = {}
         self._lapses: Alarms[tuple[bytes, bytes]] = Alarms()
-        self._deadlines: Alarms[ExchangeLink] = Alarms()
-        self._stale: dict[ExchangeLink, None] = {}
-        self._ready: dict[ExchangeLink, None] = {}
+        self._deadlines: Alarms[tuple[ExchangeLink, bytes]] = Alarms()
+        self._stale: dict[tuple[ExchangeLink, bytes], None] = {}
+        """Topics of links whose deadline may be another one."""
+        self._ready: dict[ExchangeLink, dict[bytes, None]] = {}
+        """Topics whose deadline has come, in turn."""
 
     # --- Links and topics -------------------------------------------------------------------------------------------
 
@@ -161,9 +163,6 @@ class Exchange:
         for topic in list(link.shares):
             self._leave(link, topic, now + self._limits.vouch_window)
         self._links.pop(link, None)
-        self._stale.pop(link, None)
-        self._ready.pop(link, None)
-        self._deadlines.cancel(link)
 
     def open_topic(self, link: ExchangeLink, topic: bytes, now: float, *, pushes: bool) -> None:
         """The topic is open on the link; `pushes`: the other side wants PEERS unasked."""
@@ -176,7 +175,7 @@ class Exchange:
         link.shares[topic] = _Share(frames, received, pushes, told=told)
         swarm = self._swarms.setdefault(topic, _Swarm())
         swarm.links[link] = None
-        self._stale[link] = None
+        self._stale[link, topic] = None
         identity = link.origin.identity
         self._book.vouch(identity, link.origin, topic)  # that it is in the swarm is the peer's own word
         swarm.present[identity] = swarm.present.get(identity, 0) + 1
@@ -193,7 +192,7 @@ class Exchange:
         share = link.shares.get(topic)
         if share is not None:
             share.pushes = pushes
-            self._stale[link] = None
+            self._stale[link, topic] = None
 
     def ask(self, link: ExchangeLink, topic: bytes, count: int) -> None:
         """GET_PEERS came: `count` records at most, as soon as the buckets allow it, if there are any now [PX-055].
@@ -205,7 +204,7 @@ class Exchange:
         if share is not None:
             added, _ = self._news(link, topic, share)
             share.asked = count if added else 0
-            self._stale[link] = None
+            self._stale[link, topic] = None
 
     def set_own_record(self, record: bytes) -> None:
         """One's own signed record, made or renewed: told to everyone who has an older one or none."""
@@ -238,13 +237,15 @@ class Exchange:
         self.refresh(identity)
         if member.record and not swarm.members & member.bit:
             swarm.members |= member.bit
-            self._stale.update(swarm.links)
+            self._changed(topic, swarm)
 
     def _leave(self, link: ExchangeLink, topic: bytes, until: float) -> None:
         """The link is in the topic no longer; its peer may be shared `until` then."""
         swarm, identity = self._swarms[topic], link.origin.identity
         del link.shares[topic], swarm.links[link]
-        self._stale[link] = None
+        self._stale.pop((link, topic), None)
+        self._deadlines.cancel((link, topic))
+        self._unready(link, topic)
         swarm.present[identity] -= 1
         if not swarm.present[identity]:
             del swarm.present[identity]
@@ -267,7 +268,7 @@ class Exchange:
         swarm = self._swarms[topic]
         if swarm.members & member.bit:
             swarm.members ^= member.bit
-            self._stale.update(swarm.links)
+            self._changed(topic, swarm)
 
     def _untell(self, member: Member, topics: Iterable[bytes]) -> None:
         """The record is a new one: nobody was told it."""
@@ -276,7 +277,7 @@ class Exchange:
             swarm = self._swarms[topic]
             for link in swarm.links:
                 link.shares[topic].told &= mask
-            self._stale.update(swarm.links)
+            self._changed(topic, swarm)
 
     def _tellings(self) -> Iterable[_Share]:
         return (share for link in self._links for share in link.shares.values())
@@ -286,16 +287,16 @@ class Exchange:
     def next_peers(self, link: ExchangeLink, now: float, unix_time: float) -> SharePeers | None:
         """What to send on the link now; None if nothing. Ask until None, whenever `due` names the link and PEERS may be
         produced on it; topics take turns."""
-        self._stale[link] = None
-        self._ready.pop(link, None)
+        self._collect(now)
         link.sent.take(0, now)
-        for topic in list(link.shares):
+        for topic in list(self._ready.get(link, ())):
+            self._unready(link, topic)
+            self._stale[link, topic] = None  # it comes to the end of the turn
             share = link.shares[topic]
             if self._ready_at(link, topic, share, now) > now:
                 continue
             command = self._compose(link, topic, share, now, unix_time)
             if command is not None:
-                link.shares[topic] = link.shares.pop(topic)  # to the end of the turn
                 return command
         return None
 
@@ -350,7 +351,7 @@ class Exchange:
         link.sent.take(len(records), now)
         if records:
             share.asked = 0
-        if share.told & _OWN:
+        if share.told & _OWN and link.own_sequence != self._members.own.sequence:
             self._told_own(link)
         return SharePeers(topic, tuple(records), tuple(names))
 
@@ -414,8 +415,7 @@ class Exchange:
         wait until PEERS may be produced on it."""
         for topic, identity in self._lapses.due(now):
             self._lapse(topic, identity)
-        self._settle(now)
-        self._ready.update(dict.fromkeys(self._deadlines.due(now)))
+        self._collect(now)
         return list(self._ready)
 
     def next_timeout(self, now: float) -> float | None:
@@ -424,15 +424,33 @@ class Exchange:
         times = [time for time in (self._lapses.next(), self._deadlines.next()) if time is not None]
         return min(times, default=None)
 
+    def _collect(self, now: float) -> None:
+        """Make ready what is due. Whether a bucket was emptied meanwhile is looked at when it is its turn."""
+        self._settle(now)
+        for link, topic in self._deadlines.due(now):
+            self._ready.setdefault(link, {})[topic] = None
+
     def _settle(self, now: float) -> None:
         stale, self._stale = self._stale, {}
-        for link in stale:
-            when = min((self._ready_at(link, topic, share, now) for topic, share in link.shares.items()), default=inf)
-            if when == inf or link not in self._links:
-                self._deadlines.cancel(link)
-                self._ready.pop(link, None)
+        for link, topic in stale:
+            when = self._ready_at(link, topic, link.shares[topic], now)
+            if when == inf:
+                self._deadlines.cancel((link, topic))
+                self._unready(link, topic)
             else:
-                self._deadlines.set(link, when)
+                self._deadlines.set((link, topic), when)
+
+    def _changed(self, topic: bytes, swarm: _Swarm) -> None:
+        """Others may be shared in the topic now."""
+        for link in swarm.links:
+            self._stale[link, topic] = None
+
+    def _unready(self, link: ExchangeLink, topic: bytes) -> None:
+        ready = self._ready.get(link)
+        if ready is not None and topic in ready:
+            del ready[topic]
+            if not ready:
+                del self._ready[link]
 
 
 def _refilled_at(bucket: TokenBucket, tokens: float, now: float) -> float:
