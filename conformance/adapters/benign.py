@@ -15,6 +15,7 @@ from p2pwire.connection.config import Extension
 from p2pwire.connection.outbox import Outbox
 from p2pwire.connection.session import Session
 from p2pwire.node import picker
+from p2pwire.node.asking import AskingConfig
 from p2pwire.node.exchange import Exchange
 from p2pwire.node.joining import Joining
 from p2pwire.wire import messages as msg
@@ -265,7 +266,7 @@ def random_order() -> None:
 @variant
 def small_pipeline() -> None:
     """Never more than one block on its way."""
-    _config(lambda c: attrs.evolve(c, pipeline=1))
+    _config(lambda c: attrs.evolve(c, asking=AskingConfig(first_window=1, least_window=1, pipeline=1)))
 
 
 @variant
