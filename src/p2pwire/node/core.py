@@ -69,6 +69,15 @@ class Core:
     def publish(self, swarm: Swarm) -> None:
         """The catalogue says what the swarm is now."""
         self.catalogue[swarm.topic] = swarm.offer
+        for number in swarm.links:
+            self.review_use(swarm, self.links[number])
+
+    def review_use(self, swarm: Swarm, link: Link) -> None:
+        """What one side of a link has of an open topic has changed: perhaps both have all of it."""
+        if swarm.complete_with(swarm.links[link.id]):
+            link.spent[swarm.topic] = None
+        else:
+            link.spent.pop(swarm.topic, None)
 
     def current(self, swarm: Swarm) -> bool:
         """Whether the swarm is still served or fetched: neither forgotten nor failed."""

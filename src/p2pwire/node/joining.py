@@ -1,11 +1,17 @@
 """Joining: which topics are open on which links, from the wish to the end.
 
-Changes links' `wanted`, `waiting`, `joining`, `topics`, `refused` and `idle_since`, and swarms' `links`.
+A link has fewer handles than a peer may have resources. Each side takes half of them at most for what it wishes itself,
+so that the other one's wishes find room; and while some wait, it leaves others: those of which both sides have all, and
+in turn those in which neither wants anything.
+
+Changes links' `wanted`, `waiting`, `joining`, `sought`, `topics`, `spent`, `quiet`, `refused` and `idle_since`, and
+swarms' `links`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from math import inf
 from typing import Final
 
@@ -24,6 +30,15 @@ JOIN_COST: Final = 3
 
 ANSWER_COST: Final = 2
 """counted frames that an answered JOIN leads to: OBJECT and INTEREST."""
+
+
+TURN: Final = 10.0
+"""seconds that a topic stays open, at least, in which neither side wants anything, while others wait for its handle:
+long enough to hear in it what the other side has."""
+
+STAGGER: Final = 5.0
+"""seconds for which a responder puts off longer what was refused: two sides that refuse each other for lack of handles
+would else do it again and again."""
 
 
 class Joining:
@@ -50,17 +65,47 @@ class Joining:
             self._core.unsettle(link)
 
     def join(self, link: Link) -> None:
-        """Send the JOINs that wait, as far as the other side's handles and the control frames allow."""
-        if not link.waiting or not link.may_say(JOIN_COST, self._core.now) or not link.connection.can_join:
+        """Send the JOINs that wait, as far as handles and the control frames allow."""
+        if not link.waiting:
             return
-        for topic in list(link.waiting):
+        if not self._room(link):
+            self._make_room(link)
+        for topic in list(islice(link.waiting, self._room(link))):
             if not link.may_say(JOIN_COST, self._core.now) or not link.connection.can_join:
                 return
-            # If it was left, and the other side's end is still due, it can be joined when that has come.
+            del link.waiting[topic]
             if self._core.send(link, cmd.Join(topic)):
                 link.control.tokens -= JOIN_COST
-                del link.waiting[topic]
-                link.joining[topic] = None
+                link.joining[topic] = link.sought[topic] = None
+            else:
+                # It was left, and the other side's end is still due: it can be joined when that has come.
+                link.waiting[topic] = None
+
+    def _room(self, link: Link) -> int:
+        """How many more topics may be asked for."""
+        connection = link.connection
+        own = len(link.sought) + connection.leaving
+        return max(0, max(1, connection.most_topics // 2) - own) if connection.can_join else 0
+
+    def _make_room(self, link: Link) -> None:
+        """Leave topics of no use, no more than wait, and as far as the control frames allow."""
+        needed = max(0, len(link.waiting) - link.connection.leaving)
+        useless = list(islice(link.spent, needed))
+        if self._core.now >= link.look_at:
+            link.look_at = self._core.now + TURN
+            before, link.quiet = link.quiet, frozenset(topic for topic in link.topics if _is_quiet(link, topic))
+            useless += [topic for topic in link.topics if topic in before & link.quiet and topic not in link.spent]
+        for topic in useless[:needed]:
+            if not link.may_say(1, self._core.now):
+                return
+            # What both sides have is worth as little to the other one, and need not be asked for again.
+            again = topic in link.wanted and topic not in link.spent
+            if not again:
+                link.wanted.pop(topic, None)
+            self._core.send_counted(link, cmd.Leave(topic))
+            self._over(link, topic)
+            if again:
+                link.waiting[topic] = None  # its turn comes again
 
     def rejoin(self, link: Link) -> None:
         """Ask again where the time after a refusal is over."""
@@ -86,6 +131,7 @@ class Joining:
             if swarm.topic in link.topics or swarm.topic in link.joining:
                 self._core.send_counted(link, cmd.Leave(swarm.topic))
             link.joining.pop(swarm.topic, None)
+            link.sought.pop(swarm.topic, None)
             self._over(link, swarm.topic)
 
     # --- what the other side does ---
@@ -98,12 +144,14 @@ class Joining:
         for topics in (link.joining, link.waiting, link.refused):
             topics.pop(topic, None)
         if topic not in self._core.catalogue:
+            link.sought.pop(topic, None)
             self._core.send_counted(link, cmd.Leave(topic))
             return
         swarm = self._core.swarms[topic]
         link.topics[topic] = swarm
         link.idle_since = inf
         swarm.links[link.id] = event.flags
+        self._core.review_use(swarm, link)
         self._core.send(link, cmd.Join(topic))  # tells flags that have changed since own JOIN [TP-014]
         self._meeting.topic_opened(link, topic, event.flags)
         self._downloads.link_opened(swarm, link)
@@ -111,27 +159,32 @@ class Joining:
     def refused(self, link: Link, event: ev.TopicRefused) -> None:
         """The other side does not know the topic, or does not want it: ask again later."""
         link.joining.pop(event.topic, None)
+        link.sought.pop(event.topic, None)
         self._put_off(link, event.topic)
 
     def closed(self, link: Link, event: ev.TopicClosed) -> None:
         """The other side has left an open topic, or refused it after all: it may come back."""
+        if event.topic in link.spent:
+            link.wanted.pop(event.topic, None)
         self._over(link, event.topic)
         self._put_off(link, event.topic)
 
     def _put_off(self, link: Link, topic: bytes) -> None:
         link.waiting.pop(topic, None)
         link.refused.pop(topic, None)
-        link.refused[topic] = self._core.now + REJOIN_DELAY
+        link.refused[topic] = self._core.now + REJOIN_DELAY + (0.0 if link.outbound else STAGGER)
 
     def link_over(self, link: Link) -> None:
         """The link is over, and with it all that was open on it."""
         for topic in list(link.topics):
             self._over(link, topic)
-        for topics in (link.joining, link.waiting, link.refused):
+        for topics in (link.joining, link.sought, link.waiting, link.refused):
             topics.clear()
 
     def _over(self, link: Link, topic: bytes) -> None:
         swarm = link.topics.pop(topic, None)
+        link.sought.pop(topic, None)
+        link.spent.pop(topic, None)
         if swarm is None:
             return
         del swarm.links[link.id]
@@ -140,3 +193,7 @@ class Joining:
         self._meeting.topic_closed(link, topic)
         self._downloads.link_closed(swarm, link)
         self._seeding.topic_over(link, topic)
+
+
+def _is_quiet(link: Link, topic: bytes) -> bool:
+    return not (topic in link.interested or topic in link.interests or topic in link.untold)

@@ -124,8 +124,16 @@ class Link:
     """Of these, those to be joined as soon as that may be."""
     joining: dict[bytes, None] = attrs.field(factory=dict)
     """JOIN went out, and is not answered."""
+    sought: dict[bytes, None] = attrs.field(factory=dict)
+    """Those joined at this side's wish: asked for, or open."""
     topics: dict[bytes, Swarm] = attrs.field(factory=dict)
     """Open."""
+    spent: dict[bytes, None] = attrs.field(factory=dict)
+    """Of these, those of which both sides have everything."""
+    quiet: frozenset[bytes] = frozenset()
+    """Of these, those in which neither side wanted anything when they were last looked at."""
+    look_at: float = -inf
+    """When they are looked at again, if others wait."""
     refused: dict[bytes, float] = attrs.field(factory=dict)
     """topic -> when it may be joined again [TP-018]; the earliest comes first."""
 

@@ -279,6 +279,8 @@ class Links:
             at = min(at, next(iter(link.refused.values())))
         if link.waiting or link.sated:
             at = min(at, link.may_say_at(max(JOIN_COST, INTEREST_COST), self._core.now))
+        if link.waiting and link.look_at > self._core.now:
+            at = min(at, link.look_at)
         if link.idle_since < inf and not self.meeting.keeps(link):
             at = min(at, link.idle_since + self._config.useless_after)
         # An alarm that comes early does no harm, and most of them are only put off.
@@ -386,6 +388,7 @@ class Links:
         swarm = link.topics.get(event.topic)
         if swarm is not None:
             swarm.links[link.id] = event.flags
+            self._core.review_use(swarm, link)
             self.meeting.topic_opened(link, event.topic, event.flags)
             self._asking.manifest_offered(swarm, link)
 

@@ -160,6 +160,10 @@ class Swarm:
             flags |= JoinFlag.UPLOAD_ONLY
         return flags
 
+    def complete_with(self, flags: JoinFlag) -> bool:
+        """Whether neither side wants anything, if the other one's JOIN says this."""
+        return self.phase is Phase.COMPLETE and JoinFlag.UPLOAD_ONLY in flags
+
     @property
     def offer(self) -> Offer:
         """The entry of the catalogue."""
