@@ -362,7 +362,7 @@ class VectorsDirective(ProtocolDirective):
                 code(each.id),
                 each.about,
                 each.result,
-                commas(self.reference("requirement", r) for r in each.requirements),
+                commas(self.reference("requirement", r.partition("@")[0], r) for r in each.requirements),
             ]
             for each in shown
         ]
