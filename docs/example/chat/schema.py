@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from chat.registry import MAX_LINE, MAX_SEEN
 from p2pwire.wire.constructs import Checked, Counted, Doc, Message, Rest, Text, u32
 from p2pwire.wire.rules import NoControls, Unique
-
-MAX_LINE: Final = 1000
-"""Bytes of a line: what people type, and not what programs send."""
-MAX_SEEN: Final = 100
-"""Lines acknowledged at a time."""
 
 SAY: Final = Message(
     "Say",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import textwrap
-from typing import Any, ClassVar
+from enum import Enum
+from typing import Any, ClassVar, Final
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -20,6 +21,9 @@ from p2pwire.sphinx.machine import outcome_text
 from p2pwire.sphinx.sources import MOST_BYTES, SourceError, Vector
 from p2pwire.sphinx.tables import Cell, code, commas, table
 from p2pwire.wire.registry import CloseCode, FrameType, is_critical
+
+MOST_SHOWN: Final = 100
+"""characters of a field that an example shows."""
 
 
 class MessageDirective(ProtocolDirective):
@@ -55,7 +59,8 @@ class MessageDirective(ProtocolDirective):
             made.append(self.section("Rules", "rules", *self.requirement_table(requirements)))
         if vector is not None and "module" in self.options:
             made.append(self.section("Example", "example", self.example(message, vector)))
-        made.append(self.section("In Wireshark", "in-wireshark", self.filters(message)))
+        if "extension" not in self.options:
+            made.append(self.section("In Wireshark", "in-wireshark", self.filters(message)))
         return made
 
     def summary(self, message: MessageForm, anchor: str) -> nodes.Node:
@@ -112,9 +117,10 @@ class MessageDirective(ProtocolDirective):
         lines.append(f">>> {name} = {message.title}.decode(body)")
         for field in message.fields:
             found = getattr(value, field.name, None)
-            text = repr(found)
-            if hasattr(value, field.name) and len(text) <= 100:
-                lines += [f">>> {name}.{field.name}", text] if found is not None else []
+            view = isinstance(found, memoryview)
+            text = repr(bytes(found) if isinstance(found, memoryview) else found)
+            if found is not None and len(text) <= MOST_SHOWN:
+                lines += [f">>> {name}.{field.name}{'.tobytes()' if view else ''}", text]
         lines += [f">>> {name}.encode() == body", "True"]
         text = "\n".join(lines)
         return nodes.doctest_block(text, text, language="pycon")
@@ -152,8 +158,14 @@ class MessageDirective(ProtocolDirective):
             text, kind = outcome_text(cell, states)
             text = "stays" if cell is state else f"closes with {text}" if isinstance(cell, CloseCode) else text
             shown = nodes.inline(text, text, classes=[f"p2p-cell-{kind}"])
-            rows.append([self.reference("state", f"{type(state).__name__}.{state.name}", state.name), shown])
+            rows.append([self.state(state), shown])
         return table((head, "then"), rows, widths=(40, 60), kind="outcomes")
+
+    def state(self, state: Enum) -> nodes.Node:
+        """The name of a state; an extension's pages do not describe the states, so there it leads nowhere."""
+        if "extension" in self.options:
+            return code(state.name)
+        return self.reference("state", f"{type(state).__name__}.{state.name}", state.name)
 
     def filters(self, message: MessageForm) -> nodes.Node:
         """The names by which the dissector calls the fields."""
