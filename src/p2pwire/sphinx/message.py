@@ -158,10 +158,10 @@ class MessageDirective(ProtocolDirective):
             text, kind = outcome_text(cell, states)
             text = "stays" if cell is state else f"closes with {text}" if isinstance(cell, CloseCode) else text
             shown = nodes.inline(text, text, classes=[f"p2p-cell-{kind}"])
-            rows.append([self.state(state), shown])
+            rows.append([self.state_cell(state), shown])
         return table((head, "then"), rows, widths=(40, 60), kind="outcomes")
 
-    def state(self, state: Enum) -> nodes.Node:
+    def state_cell(self, state: Enum) -> nodes.Node:
         """The name of a state; an extension's pages do not describe the states, so there it leads nowhere."""
         if "extension" in self.options:
             return code(state.name)
