@@ -12,13 +12,13 @@ from p2pwire.connection import commands as cmd
 from p2pwire.connection import events as ev
 from p2pwire.connection.commands import LocalProtocolError
 from p2pwire.connection.config import Config, Extension, Limits
-from p2pwire.connection.connection import MAX_INPUT, MAX_READ
-from p2pwire.connection.outgoing import MAX_QUEUE
+from p2pwire.connection.connection import MAX_READ
 from p2pwire.connection.state import LinkState
 from p2pwire.testing.pair import Pair, Side
 from p2pwire.wire import messages as msg
 from p2pwire.wire.registry import CloseCode, RejectCode
 from tests.connection.remote import Blob, config
+from tests.connection.watching import Watch, snapshot
 
 BLOBS = [Blob(5, seed="one", tail=100), Blob(1, seed="two", tail=7), Blob(2, seed="three")]
 UNKNOWN = Blob(1, seed="in no catalogue")
@@ -62,6 +62,7 @@ class Calls(RuleBasedStateMachine):
     def begin(self, handles: int, requests: int, answers: int) -> None:
         limits = Limits(max_handles=handles, max_requests=requests, answers=answers, send_queue=40_000)
         self.pair = Pair(*(self.config(name, limits) for name in ("alice", "bob")))
+        self.watches = {side: Watch(side.connection) for side in self.pair.sides}
         self.tampered = False
         self.served: dict[tuple[str, int], tuple[Blob, ev.RequestReceived, int]] = {}
 
@@ -93,6 +94,17 @@ class Calls(RuleBasedStateMachine):
     @rule(name=sides)
     def run_until_quiet(self, name: str) -> None:
         self.pair.run(self.take)
+        self.agree()
+
+    def agree(self) -> None:
+        """Both sides of an open link on which nothing is under way say the same of each topic."""
+        one, other = (side.connection for side in self.pair.sides)
+        waits = any(side.arriving or side.connection.has_output or side.connection.ended for side in self.pair.sides)
+        if waits or not one.state is other.state is LinkState.OPEN:
+            return
+        for blob in (*BLOBS, UNKNOWN):
+            assert one.is_open(blob.topic) is other.is_open(blob.topic)
+        assert (one.leaving, other.leaving) == (0, 0)
 
     @rule(name=sides)
     def end(self, name: str) -> None:
@@ -133,7 +145,7 @@ class Calls(RuleBasedStateMachine):
         event = side.connection.next_event()
         if event is None:
             return False
-        assert not any(isinstance(earlier, ev.Closed) for earlier in side.events), "an event after the last one"
+        self.watches[side].told(event)
         side.events.append(event)
         name = side.connection.role.name
         match event:
@@ -151,12 +163,22 @@ class Calls(RuleBasedStateMachine):
     @rule(name=sides, command=chatter)
     def send(self, name: str, command: cmd.Command) -> None:
         side = self.side(name)
-        try:
-            side.connection.send(command, self.pair.now)
-        except LocalProtocolError:
+        if not self.carried_out(side, command):
             return
         if isinstance(command, cmd.RejectRequest):
             self.served.pop((side.connection.role.name, command.id), None)
+
+    def carried_out(self, side: Side, command: cmd.Command) -> bool:
+        """Give a command. If it is refused, everything has to be as it was."""
+        side.connection._advance_clock(self.pair.now)
+        before = snapshot(side.connection)
+        try:
+            side.connection.send(command, self.pair.now)
+        except LocalProtocolError:
+            assert snapshot(side.connection) == before, f"{command} was refused, and something has changed"
+            return False
+        self.watches[side].did(command)
+        return True
 
     @rule(name=sides)
     def serve(self, name: str) -> None:
@@ -170,10 +192,11 @@ class Calls(RuleBasedStateMachine):
             if index >= len(answer):
                 continue
             data = answer[index]
-            try:
-                side.connection.send(cmd.SendBlock(number, data.proof, data.data, data is answer[-1]), self.pair.now)
-            except LocalProtocolError:
+            last = data is answer[-1]
+            if not self.carried_out(side, cmd.SendBlock(number, data.proof, data.data, last)):
                 continue
+            if last:
+                self.watches[side].ended(number)
             self.served[owner, number] = (blob, request, block + 1)
 
     @rule(name=sides, code=st.sampled_from([CloseCode.NONE, CloseCode.SHUTDOWN]), close=st.integers(0, 30))
@@ -204,23 +227,7 @@ class Calls(RuleBasedStateMachine):
     @invariant()
     def bounded(self) -> None:
         for side in self.pair.sides:
-            connection = side.connection
-            assert len(connection._inbox) <= MAX_INPUT
-            assert connection._outbox.waiting < MAX_QUEUE + 2**16
-            assert connection.credit >= 0
-            assert connection.requests_left >= 0
-            assert connection.ahead >= 0
-            closed = [event for event in side.events if isinstance(event, ev.Closed)]
-            assert len(closed) <= 1
-            if closed:
-                assert connection.state in (LinkState.DRAINING, LinkState.CLOSED)
-            if connection.finished:
-                assert not connection.has_output
-                assert not connection.wants_data
-                assert connection.next_timeout() is None
-            assert connection.output_ended is (
-                connection.state in (LinkState.DRAINING, LinkState.CLOSED) and not connection.has_output
-            )
+            self.watches[side].look()
 
     def teardown(self) -> None:
         """Left alone, both sides come to rest, with one last event each if the link is over."""
