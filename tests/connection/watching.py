@@ -129,11 +129,10 @@ class Watch:
                 for spans in (event.added, event.removed):
                     assert all(first <= last for first, last in spans)
                     assert list(spans) == sorted(spans)
-            case ev.TopicFlagsChanged() | ev.InterestChanged() | ev.UnitsSuggested() | ev.PeersReceived():
+            case ev.TopicFlagsChanged() | ev.InterestChanged() | ev.UnitsSuggested():
                 self._has(event.topic)
-            case ev.PeersWanted():
+            case ev.PeersReceived() | ev.PeersWanted():
                 self._has(event.topic)
-                assert event.max >= 1
             case _:
                 self._transfer_told(event)
 
