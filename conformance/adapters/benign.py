@@ -63,7 +63,30 @@ def coalesced() -> None:
 
 @variant
 def latency() -> None:
-    _late(0.2)
+    """Bytes that come have taken 200 ms: so much of its own time goes by before each."""
+    receive = reference.Run.receive
+
+    def late(self: Any, link: int, data: bytes) -> None:
+        if self.inline:
+            self.on_time(200)
+        if link in self.sockets:
+            receive(self, link, data)
+
+    reference.Run.receive = late
+
+
+@variant
+def simultaneous_open() -> None:
+    """It opens a second connection at the same time, on which nobody answers."""
+    begin = reference.Run.open
+
+    def twice(self: Any, carrier: socket.socket | None, address: str = reference.REMOTE) -> int | None:
+        link = begin(self, carrier, address)
+        if carrier is not None and self.listener is None:
+            begin(self, socket.create_connection(carrier.getpeername(), 5))
+        return link
+
+    reference.Run.open = twice
 
 
 def _late(seconds: float) -> None:

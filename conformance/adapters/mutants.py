@@ -1,7 +1,7 @@
 """The reference with one fault, which the variable P2PWIRE_MUTANT names: for proving that the suite finds it.
 
-Each fault is a small change of the reference's own parts at run time, in `faults_link.py` or `faults_swarm.py` and
-nowhere else. The oddities of `benign.py`, which are no faults, go by the same variable.
+Each fault is a small change of the reference's own parts at run time, in `faults_*.py` and nowhere else. The oddities
+of `benign.py`, which are no faults, go by the same variable.
 """
 
 from __future__ import annotations
@@ -13,9 +13,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import benign
-import faults_handshake  # noqa: F401  (enters its faults)
+import faults_dialling  # noqa: F401  (enters its faults)
+import faults_frames  # noqa: F401
+import faults_handshake  # noqa: F401
+import faults_hello  # noqa: F401
 import faults_link  # noqa: F401
+import faults_objects  # noqa: F401
 import faults_swarm  # noqa: F401
+import faults_versions  # noqa: F401
 import forks
 import reference
 from faults import MUTANTS

@@ -419,9 +419,11 @@ class Control:
             if op == "tick":
                 run.on_time(request["ms"])
             elif request["hex"] or request.get("eof"):
-                link = request.get("link", 0) + 1
-                if link in run.sockets:
-                    run.receive(link, bytes.fromhex(request["hex"]))
+                data, link = bytes.fromhex(request["hex"]), request.get("link", 0) + 1
+                step = request.get("piece") or len(data) or 1
+                for at in range(0, len(data) or 1, step):
+                    if link in run.sockets:
+                        run.receive(link, data[at : at + step])
             return self.taken(run)
         else:
             return {"skip": f"op:{op}"}

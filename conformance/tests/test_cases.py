@@ -55,12 +55,15 @@ def test_every_cell_of_the_link_table_has_a_case() -> None:
 @pytest.mark.parametrize(
     ("rows", "faults"),
     [
-        ("mutants.toml", ["faults_handshake.py", "faults_link.py"]),
+        (
+            "mutants.toml",
+            ["faults_frames.py", "faults_handshake.py", "faults_hello.py", "faults_link.py", "faults_versions.py"],
+        ),
         ("mutants-swarm.toml", ["faults_swarm.py"]),
-        ("mutants-peers.toml", ["faults_peers.py"]),
+        ("mutants-peers.toml", ["faults_dialling.py", "faults_peers.py"]),
         ("mutants-uris.toml", ["faults_uris.py"]),
         ("mutants-files.toml", ["faults_files.py"]),
-        ("mutants-transfer.toml", ["faults_transfer.py"]),
+        ("mutants-transfer.toml", ["faults_objects.py", "faults_transfer.py"]),
         ("mutants-topics.toml", ["faults_topics.py"]),
     ],
 )

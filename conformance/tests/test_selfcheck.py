@@ -12,7 +12,7 @@ import pytest
 from p2pwire_conformance import selfcheck
 from p2pwire_conformance.breaks import accept
 from p2pwire_conformance.case import CASES, GROUPS
-from p2pwire_conformance.selfcheck import Given, read, read_benign, samples
+from p2pwire_conformance.selfcheck import Given, read, read_benign, sample
 from p2pwire_conformance.subject import AdapterSubject
 from p2pwire_conformance.variants import Variants
 from toys import ADAPTERS
@@ -29,14 +29,20 @@ def variants() -> Iterator[Variants]:
     made.close()
 
 
-def test_all_mutants_together_try_all_cases() -> None:
-    mutants = read(MUTANTS)
-    tried = {case.id for cases in samples(mutants).values() for case in cases}
-    assert tried | {id for mutant in mutants for id in mutant.killed_by} == set(CASES)
-    for mutant in mutants:
-        groups = {case.group for case in samples(mutants)[mutant.name]}
-        named = {id[:2] for id in (*mutant.killed_by, *mutant.breaks)}
-        assert groups == {case.group for case in CASES.values()} - named
+def test_all_mutants_together_try_nearly_all_cases() -> None:
+    tried: set[str] = set()
+    for mutant in read(MUTANTS):
+        drawn = {case.id for case in sample(mutant)}
+        assert not any(id.startswith((*mutant.killed_by, *mutant.breaks)) for id in drawn)
+        tried |= drawn | set(mutant.killed_by)
+    assert len(set(CASES) - tried) <= len(CASES) // 100
+
+
+def test_a_sample_does_not_change_with_what_else_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant = read(MUTANTS)[0]
+    drawn = sample(mutant)
+    monkeypatch.delitem(CASES, drawn[0].id)
+    assert sample(mutant) == drawn[1:]
 
 
 def test_benign_variants_are_those_of_the_adapter() -> None:
@@ -44,7 +50,7 @@ def test_benign_variants_are_those_of_the_adapter() -> None:
     made = {name.replace("_", "-") for name in re.findall(r"@variant\ndef (\w+)", text)}
     listed = {one.name for one in read_benign(ADAPTERS / "benign.toml")}
     assert len(listed) >= 12
-    assert made - listed == {"latency"}  # too slow for each time
+    assert made == listed
 
 
 def test_a_copy_can_be_killed_and_made_again(variants: Variants) -> None:
@@ -73,26 +79,30 @@ def _row(name: str, killed_by: str, more: str = "") -> str:
     return f'[{name}]\ntext = "x"\nkilled_by = ["{killed_by}"]\n{more}\n'
 
 
-ELSE = ", ".join(f'"{group}"' for group in GROUPS if group != "SA")
+def _breaks(*but: str) -> str:
+    listed = ", ".join(f'"{group}"' for group in GROUPS if group not in but)
+    return f'because = "of the test"\nbreaks = [{listed}]'
+
+
+ELSE = _breaks("SA")
 """No samples."""
 
 
 def test_a_mutant_that_is_killed(tmp_path: Path) -> None:
-    code, said = _check(tmp_path, _row("unknown-even-ignored", "FR-0526", f"breaks = [{ELSE}]"), "mutants")
+    code, said = _check(tmp_path, _row("unknown-even-ignored", "FR-0526", ELSE), "mutants")
     assert code == 0, said
     assert "killed   unknown-even-ignored: FR-0526" in said
     assert "1 of 1 mutants killed" in said
 
 
 def test_a_mutant_that_lives(tmp_path: Path) -> None:
-    code, said = _check(tmp_path, _row("unknown-even-ignored", "KA-0002", f"breaks = [{ELSE}]"), "mutants")
+    code, said = _check(tmp_path, _row("unknown-even-ignored", "KA-0002", ELSE), "mutants")
     assert code == 1
     assert "KA-0002 does not find it (pass)" in said
 
 
 def test_a_mutant_that_breaks_more_than_it_is_told(tmp_path: Path) -> None:
-    others = ", ".join(f'"{group}"' for group in GROUPS if group not in ("SA", "KA"))
-    code, said = _check(tmp_path, _row("pong-zeroed", "EN-0040", f"breaks = [{others}]"), "mutants")
+    code, said = _check(tmp_path, _row("pong-zeroed", "EN-0040", _breaks("SA", "KA")), "mutants")
     assert code == 1
     assert "it is not told to break FAIL SA-0001/answer" in said
     assert "!" in next(line for line in said.splitlines() if line.startswith("pong-zeroed"))
@@ -109,7 +119,7 @@ def test_what_else_a_mutant_breaks_is_written_into_its_list(tmp_path: Path) -> N
 
 
 def test_a_mutant_that_there_is_not(tmp_path: Path) -> None:
-    code, said = _check(tmp_path, _row("made-up", "KA-0002", f"breaks = [{ELSE}]"), "mutants")
+    code, said = _check(tmp_path, _row("made-up", "KA-0002", ELSE), "mutants")
     assert code == 1
     assert "it cannot be tried: the adapter ended with exit code 1" in said
 
@@ -121,6 +131,7 @@ def test_a_mutant_that_there_is_not(tmp_path: Path) -> None:
         ('[x]\ntext = "x"\nkilled_by = []\n', "nothing"),
         (_row("x", "KA-0002", 'violates = ["KA-999"]'), "no requirement"),
         (_row("x", "KA-0002", 'breaks = ["QQ"]'), "QQ"),
+        (_row("x", "KA-0002", ELSE.partition("\n")[2]), "does not say because of what"),
     ],
 )
 def test_a_list_that_is_wrong(tmp_path: Path, row: str, problem: str) -> None:
@@ -136,7 +147,7 @@ def test_what_does_nothing_right_passes_nothing(tmp_path: Path, kind: str) -> No
 
 
 def test_a_variant_that_is_not_benign(tmp_path: Path) -> None:
-    without = ", ".join(f'"{group}"' for group in GROUPS if group not in ("SA", "CL"))
+    without = ", ".join(f'"{group}"' for group in GROUPS if group != "CL")
     code, said = _check(tmp_path, "", "benign", benign=f'[close-answered]\ntext = "x"\nwithout = [{without}]\n')
     assert code == 1
     assert "false failure: FAIL CL-0000/close-not-answered" in said

@@ -12,13 +12,19 @@ const ABOUT = {
 const hosts = new Map()
 const say = (message) => process.stdout.write(JSON.stringify(message) + '\n')
 
-function bytesOf(host, { ms = 0, hex = '', eof = false }) {
+function bytesOf(host, { ms = 0, hex = '', piece = hex.length / 2, eof = false }) {
   const peer = host.peers[0] ?? host.peer(0)
-  peer.tick(peer.now + ms)
-  if (hex) peer.receive(Buffer.from(hex, 'hex'), peer.now)
-  if (eof) peer.receive(Buffer.alloc(0), peer.now)
   let tx = ''
-  for (let data; (data = peer.take()).length > 0;) tx += data.toString('hex')
+  const take = () => {
+    for (let data; (data = peer.take()).length > 0;) tx += data.toString('hex')
+  }
+  peer.tick(peer.now + ms)
+  for (let at = 0; at < hex.length; at += 2 * piece) {
+    peer.receive(Buffer.from(hex.slice(at, at + 2 * piece), 'hex'), peer.now)
+    take()
+  }
+  if (eof) peer.receive(Buffer.alloc(0), peer.now)
+  take()
   return { tx, ended: peer.ended, closed: peer.closed, events: peer.events.splice(0) }
 }
 

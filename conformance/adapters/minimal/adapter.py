@@ -27,12 +27,15 @@ def say(message: dict[str, Any], **more: str) -> None:
 def bytes_of(host: Host, asked: dict[str, Any]) -> dict[str, Any]:
     peer = host.peers[0] if host.peers else host.peer(0)
     peer.tick(peer.now + asked.get("ms", 0))
-    if asked.get("hex"):
-        peer.receive(bytes.fromhex(asked["hex"]), peer.now)
+    data, tx = bytes.fromhex(asked.get("hex", "")), b""
+    step = asked.get("piece") or len(data) or 1
+    for at in range(0, len(data), step):
+        peer.receive(data[at : at + step], peer.now)
+        tx += b"".join(iter(peer.take, b""))
     if asked.get("eof"):
         peer.receive(b"", peer.now)
-    tx, events, peer.events = b"".join(iter(peer.take, b"")).hex(), peer.events, []
-    return {"tx": tx, "ended": peer.ended, "closed": peer.closed, "events": events}
+    tx, events, peer.events = tx + b"".join(iter(peer.take, b"")), peer.events, []
+    return {"tx": tx.hex(), "ended": peer.ended, "closed": peer.closed, "events": events}
 
 
 async def answer(asked: dict[str, Any]) -> dict[str, Any]:

@@ -147,10 +147,12 @@ class Inline:
                 self._links[other["link"]]._add(other)
         self._adapter.events.extend({**event, "run": self._run} for event in answer.get("events", ()))
 
-    def send(self, data: bytes) -> None:
-        """See `Carrier`."""
+    def send(self, data: bytes, piece: int = 0) -> None:
+        """See `Carrier`. With `piece`, the subject is handed so many bytes at a time, and says after each what it has
+        to say."""
         if data and not self.closed:
-            self._take(self._adapter.request("rx", run=self._run, hex=data.hex(), **self._which))
+            more = {"piece": piece} if piece else {}
+            self._take(self._adapter.request("rx", run=self._run, hex=data.hex(), **self._which, **more))
 
     def receive(self, patience: float) -> bytes | None:
         """See `Carrier`; it never waits."""

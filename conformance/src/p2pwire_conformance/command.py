@@ -345,6 +345,9 @@ def smoke(adapter: Sequence[str]) -> None:
     type=click.IntRange(1, 64),
     help="Tries at a time.",
 )
+@click.option(
+    "--whole", is_flag=True, help="Have benign variants go through all cases in both roles, not a half in one."
+)
 @click.option("--accept", is_flag=True, help="Write what else mutants break into their lists, to be looked at.")
 @click.argument("adapter", nargs=-1)
 def selfcheck(
@@ -353,6 +356,7 @@ def selfcheck(
     only: Sequence[str],
     results: Path | None,
     jobs: int,
+    whole: bool,
     accept: bool,
     adapter: Sequence[str],
 ) -> None:
@@ -365,7 +369,7 @@ def selfcheck(
     if len(adapter) < 2 and not _listed("adapters/mutants.py"):
         raise click.UsageError("give the adapter of the mutants after `--`")
     try:
-        given = proving.Given(mutants, benign, adapter, nothing if len(nothing) > 1 else (), only, jobs, accept)
+        given = proving.Given(mutants, benign, adapter, nothing if len(nothing) > 1 else (), only, jobs, accept, whole)
         code, found = proving.check(given, click.echo)
     except ValueError as error:
         raise click.UsageError(str(error)) from None

@@ -30,10 +30,14 @@ class Cipher:
         self.suite = suite
         self.key = key
         self.n = 0
+        self._made: tuple[bytes, AESGCM | ChaCha20Poly1305] | None = None
 
     def _aead(self) -> AESGCM | ChaCha20Poly1305:
+        """Made once for a key: a case may seal tens of thousands of records with one."""
         assert self.key is not None
-        return ChaCha20Poly1305(self.key) if self.suite == 2 else AESGCM(self.key)
+        if self._made is None or self._made[0] != self.key:
+            self._made = self.key, ChaCha20Poly1305(self.key) if self.suite == 2 else AESGCM(self.key)
+        return self._made[1]
 
     def nonce(self, n: int) -> bytes:
         """The 12 bytes of a counter."""

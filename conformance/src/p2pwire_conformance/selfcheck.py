@@ -3,6 +3,7 @@ offence; and by subjects that do nothing right, which may pass nothing."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 import tomllib
@@ -31,8 +32,13 @@ nothing."""
 KILLING: Final = 1.0
 """seconds that a mutant on a real clock has for what it is not expected to do anyway."""
 NOTHING: Final = ("null", "echo", "slam", "random")
-LONG: Final = ("EN-0050", "EN-0051")
-"""Cases that send 65536 records: benign variants that do nothing to records go without."""
+LONG: Final = ("EN-0050", "EN-0051", "EN-0054", "CL-0055")
+"""Cases that send 65536 records or 20 MiB: benign variants that do nothing to records go without, and they are in no
+sample."""
+ONE_OF: Final = 50
+"""cases, of which one is in the sample of a mutant: 24 for each mutant, and 8 mutants for each case."""
+MANY: Final = 8
+"""groups that a mutant may break without saying why."""
 KILLED: Final = frozenset({Verdict.FAIL, Verdict.WARN})
 """Verdicts by which a case finds a fault: a warning where it is a SHOULD that is not followed. A mutant that crashes is
 no mutant."""
@@ -49,6 +55,8 @@ class Mutant:
     """Requirements that it does not meet."""
     breaks: tuple[str, ...] = ()
     """Other cases and groups that may fail because of it."""
+    because: str = ""
+    """Why it breaks many groups."""
     net: str = INLINE
 
 
@@ -92,7 +100,8 @@ def read(paths: Sequence[Path]) -> list[Mutant]:
             row["text"],
             tuple(row["killed_by"]),
             tuple(row.get("violates", ())),
-            tuple(row.get("breaks", ())),
+            tuple(row.get("breaks", GROUPS if "because" in row else ())),
+            row.get("because", ""),
             row.get("net", INLINE),
         )
         for name, row in _rows(paths)
@@ -107,6 +116,8 @@ def read(paths: Sequence[Path]) -> list[Mutant]:
         strange = [start for start in mutant.breaks if start[:2] not in GROUPS]
         if strange:
             raise ValueError(f"{mutant.name}: {strange} is the beginning of no case")
+        if len({start[:2] for start in mutant.breaks}) > MANY and not mutant.because:
+            raise ValueError(f"{mutant.name} breaks more than {MANY} groups and does not say because of what")
     return found
 
 
@@ -138,35 +149,36 @@ def _rows(paths: Iterable[Path]) -> Iterable[tuple[str, Mapping[str, Any]]]:
 # --- mutants ---
 
 
-def samples(mutants: Sequence[Mutant]) -> dict[str, list[Case]]:
-    """Cases of other groups than those that find it, for each mutant: different ones each time, so that all mutants
-    together try all."""
-    found: dict[str, list[Case]] = {mutant.name: [] for mutant in mutants}
-    for group in GROUPS:
-        cases = sorted((case for case in CASES.values() if case.group == group), key=lambda case: case.id)
-        others = [one for one in mutants if not any(id.startswith(group) for id in (*one.killed_by, *one.breaks))]
-        size = -(-len(cases) // max(1, len(others)))
-        for number, mutant in enumerate(others if cases else ()):
-            found[mutant.name] += [cases[(number * size + n) % len(cases)] for n in range(size)]
-    return found
+def is_drawn(name: str, id: str, one_of: int) -> bool:
+    """Whether a case is in a sample: by the names alone, so that neither another case nor another mutant changes it."""
+    return int.from_bytes(hashlib.sha256(f"{name} {id}".encode()).digest()[:8], "big") % one_of == 0
 
 
-def try_mutant(adapter: Adapter, mutant: Mutant, sample: Sequence[Case]) -> Trying:
+def sample(mutant: Mutant) -> list[Case]:
+    """Cases that it is not to break: others for each mutant, so that all mutants together try all."""
+    expected = (*mutant.killed_by, *mutant.breaks, *LONG)
+    return [
+        case for case in CASES.values() if not case.id.startswith(expected) and is_drawn(mutant.name, case.id, ONE_OF)
+    ]
+
+
+def try_mutant(adapter: Adapter, mutant: Mutant) -> Trying:
     """Run what has to find it, the controls and the sample."""
+    drawn = sample(mutant)
     found = Trying("mutants", mutant.name, mutant.text, violates=mutant.violates)
     found.expected = frozenset((*mutant.killed_by, *mutant.breaks))
     try:
         subject = AdapterSubject(adapter)
         for cases, patience in (
             ([CASES[id] for id in mutant.killed_by], KILLING),
-            ([CASES[id] for id in CONTROLS if id not in mutant.killed_by] + list(sample), PATIENCE),
+            ([CASES[id] for id in CONTROLS if id not in mutant.killed_by] + drawn, PATIENCE),
         ):
             runner = Runner(subject, patience=patience, again=0)
             for case in cases:
                 net = mutant.net if mutant.net in case.nets else case.nets[0]
                 roles = [role for role in subject.roles if role in case.roles]
-                if case in sample and len(roles) > 1:
-                    roles = roles[len(mutant.name) % 2 :][:1]  # one is enough, and not always the same
+                if case in drawn:
+                    roles = [one_role(mutant.name, case, roles)]
                 found.executions += [runner.one(case, role, net) for role in roles]
     except AdapterFault as fault:
         found.wrong.append(f"it cannot be tried: {fault}")
@@ -186,6 +198,12 @@ def try_mutant(adapter: Adapter, mutant: Mutant, sample: Sequence[Case]) -> Tryi
     return found
 
 
+def one_role(name: str, case: Case, roles: Sequence[str]) -> str:
+    """One is enough where the subject is one of many, and not always the same."""
+    fitting = [role for role in sorted(roles) if role in case.roles]
+    return fitting[is_drawn(f"{name} role", case.id, 2) % len(fitting)]
+
+
 def _is_green(one: Execution) -> bool:
     return one.verdict in (Verdict.PASS, Verdict.NOT_APPLICABLE)
 
@@ -193,13 +211,17 @@ def _is_green(one: Execution) -> bool:
 # --- benign variants ---
 
 
-def try_benign(adapter: Adapter, benign: Benign) -> Trying:
-    """Run all that applies to it: everything has to pass."""
+def try_benign(adapter: Adapter, benign: Benign, *, whole: bool = False) -> Trying:
+    """Run a half of all that applies to it, in one role, or all of it in both: everything has to pass."""
     found = Trying("benign", benign.name, benign.text)
     try:
         subject = AdapterSubject(adapter)
         cases = [case for case in CASES.values() if not case.id.startswith(benign.without)]
-        found.executions = Runner(subject, again=0).run(plan(cases, subject.roles, benign.nets))
+        planned = plan(cases, subject.roles, benign.nets)
+        if not whole:
+            roles = {one.id: one_role(benign.name, one, subject.roles) for one in cases}
+            planned = (one for one in planned if is_drawn(benign.name, one[0].id, 2) and roles[one[0].id] == one[1])
+        found.executions = Runner(subject, again=0).run(planned)
     except AdapterFault as fault:
         found.wrong.append(f"it cannot be tried: {fault}")
     for one in found.executions:
@@ -257,6 +279,8 @@ class Given:
     jobs: int = 2
     accept: bool = False
     """Whether to write what else mutants break into their lists."""
+    whole: bool = False
+    """Whether benign variants go through all cases in both roles."""
 
 
 def check(given: Given, say: Callable[[str], None]) -> tuple[int, dict[str, Any]]:
@@ -305,15 +329,13 @@ def check(given: Given, say: Callable[[str], None]) -> tuple[int, dict[str, Any]
 def _works(given: Given, variants: Variants) -> list[Callable[[], Trying]]:
     listed = [] if given.benign is None else read_benign(given.benign)
     works: list[Callable[[], Trying]] = [
-        partial(_closing, variants.adapter(one.name), partial(try_benign, benign=one))
+        partial(_closing, variants.adapter(one.name), partial(try_benign, benign=one, whole=given.whole))
         for one in listed
         if _wanted(given, "benign", one.name)
     ]
-    mutants = read(given.mutants)
-    sample = samples(mutants)
     return works + [
-        partial(_closing, variants.adapter(one.name), partial(try_mutant, mutant=one, sample=sample[one.name]))
-        for one in mutants
+        partial(_closing, variants.adapter(one.name), partial(try_mutant, mutant=one))
+        for one in read(given.mutants)
         if _wanted(given, "mutants", one.name)
     ]
 

@@ -157,7 +157,7 @@ def drains_for_5_seconds(t: Trial) -> None:
         link.fail("drain-time", Kind.NOT_REJECTED, "the carrier to be closed after 5 s", "it is open")
 
 
-@case("CL-0055", "CL-010 CL-020", nets=INLINE)
+@case("CL-0055", "CL-010 CL-020", nets=INLINE, roles=RESPONDER)
 def drains_20_mib(t: Trial) -> None:
     """Makes the subject send CLOSE, and sends 20 MiB. It keeps the carrier until the last byte, and closes it then."""
     link = t.open()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from p2pwire_conformance.case import INITIATOR, INLINE, add, case
-from p2pwire_conformance.cases.fr import entry
+from p2pwire_conformance.cases.hello import entry
 from p2pwire_conformance.link import Link, hello, parameter
 from p2pwire_conformance.message import Tree, decode
 from p2pwire_conformance.protocol import constant, is_grease16

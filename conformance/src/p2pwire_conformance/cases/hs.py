@@ -389,7 +389,7 @@ def handshake_memory(t: Trial) -> None:
     link.expect_silence()
 
 
-@case("HS-0111", "HS-020 HS-021", nets=INLINE)
+@case("HS-0111", "HS-020 HS-021", nets=INLINE, roles=INITIATOR)
 def static_key_does_not_last(t: Trial) -> None:
     """Shakes hands with the subject, has its program started anew, and does the same again (T4). The static keys of the
     two handshakes differ."""

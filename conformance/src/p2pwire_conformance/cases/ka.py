@@ -296,11 +296,20 @@ def _requests(link: Link, handle: int, blocks: int) -> list[Frame]:
 
 @case("FC-0030", "FC-002 TR-034", features="fetch")
 def stays_within_credit(t: Trial) -> None:
-    """Offers a blob of 300 blocks, and grants nothing beyond the initial 64. The subject's REQUESTs cost no more."""
+    """Offers a blob of 300 blocks, grants nothing beyond the initial 64, and serves what the subject asks for. Its
+    REQUESTs cost no more."""
+    sought = blob(300 * BLOCK)
     link, handle = _fetching(t, 300)
-    cost = sum(1 << one["level"] for one in _requests(link, handle, 300))
-    if cost > 64:
-        link.fail("credit", Kind.WRONG, "REQUESTs that cost at most 64 blocks", f"they cost {cost}")
+    found = _requests(link, handle, 300)
+    cost = 0
+    while found:
+        cost += sum(1 << one["level"] for one in found)
+        if cost > 64:
+            link.fail("credit", Kind.WRONG, "REQUESTs that cost at most 64 blocks", f"they cost {cost}")
+        for one in found:
+            for block in range(one["block"], min(one["block"] + (1 << one["level"]), 300)):
+                link.send(sought.main.data_frame(one["id"], one["block"], block))
+        found = [one for one in link.fence() if one.name == "Request"]
 
 
 @case("FC-0031", "TR-032 TR-030", features="fetch")

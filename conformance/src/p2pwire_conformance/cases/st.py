@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from p2pwire_conformance.carrier import Inline
 from p2pwire_conformance.case import BOTH, INITIATOR, INLINE, NETS, RESPONDER, add
-from p2pwire_conformance.cases.fr import SAMPLES, entry
+from p2pwire_conformance.cases.fr import SAMPLES
+from p2pwire_conformance.cases.hello import entry
 from p2pwire_conformance.content import BLOCK, blob
 from p2pwire_conformance.link import Link, hello, parameter, unknown
 from p2pwire_conformance.message import Tree, frame

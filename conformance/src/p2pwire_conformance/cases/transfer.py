@@ -302,10 +302,8 @@ def interest_ends(t: Trial) -> None:
         link.fail("interest", Kind.WRONG, "INTEREST on and then off", f"{told} came")
 
 
-@swarm("TR-0252", "TR-013 TR-012 TR-010 OB-050", "fetch")
-def announces_what_it_gets(t: Trial) -> None:
-    """Serves blocks 0, 2 and 4 of five to a subject, and lets 200 ms go by. Another peer in the topic gets one HAVE,
-    with exactly these units."""
+def _completes_three(t: Trial) -> Link:
+    """Serves blocks 0, 2 and 4 of five, and lets 200 ms go by: another peer in the topic."""
     link, handle = source(t, dials=False, sought=FIVE)
     other, _ = more(t, "second", SECOND, FIVE)
     link.send(FIVE.object_frame(handle))
@@ -314,8 +312,32 @@ def announces_what_it_gets(t: Trial) -> None:
         found = link.expect("Request")
         link.send(FIVE.main.data_frame(found["id"], unit, unit))
     t.pass_time(0.2, link)
-    if _units(other) != [0, 2, 4] or len(_noticed(other, "Have")) != 1:
-        other.fail("have", Kind.WRONG, "one HAVE of the units 0, 2 and 4", f"{_units(other)} came")
+    return other
+
+
+@swarm("TR-0252", "TR-012 TR-010 OB-050", "fetch")
+def announces_what_it_gets(t: Trial) -> None:
+    """Serves blocks 0, 2 and 4 of five to a subject, and lets 200 ms go by. Another peer in the topic is told of
+    exactly these units."""
+    other = _completes_three(t)
+    if set(_units(other)) != {0, 2, 4}:
+        other.fail("have", Kind.WRONG, "HAVE of the units 0, 2 and 4", f"{_units(other)} came")
+
+
+@swarm("TR-0262", "TR-013", "fetch")
+def gathers_what_it_gets(t: Trial) -> None:
+    """The same. The other peer is told of all three by one HAVE."""
+    other = _completes_three(t)
+    if len(_noticed(other, "Have")) != 1:
+        other.fail("one-have", Kind.WRONG, "one HAVE of the units 0, 2 and 4", f"HAVEs of {_units(other)} came")
+
+
+def _served(link: Link, asked: Frame) -> set[int]:
+    """Answer a REQUEST; the blocks that it was for."""
+    blocks = range(asked["block"], min(asked["block"] + (1 << asked["level"]), 3))
+    for block in blocks:
+        link.send(SOUGHT.main.data_frame(asked["id"], asked["block"], block))
+    return set(blocks)
 
 
 @swarm("TR-0253", "TR-016 TR-059 TR-074", "fetch")
@@ -334,8 +356,7 @@ def two_sources_one_lies(t: Trial) -> None:
     other.send(_have(others, 0, 2))
     seen: set[int] = set()
     while seen != {0, 1, 2}:
-        found = other.expect("Request", "other-source")
-        seen |= set(range(found["block"], min(found["block"] + (1 << found["level"]), 3)))
+        seen |= _served(other, other.expect("Request", "other-source"))
 
 
 @swarm("TR-0254", "TR-060", "fetch")
@@ -350,8 +371,11 @@ def keeps_what_was_verified(t: Trial) -> None:
     link.send(SOUGHT.main.data_frame(asked["id"], asked["block"], asked["block"]).with_(data=bytes(BLOCK)))
     link.expect_close("BAD_DATA")
     other.send(_have(others, 0, 2))
-    found = [other.expect("Request"), *(one for one in other.fence() if one.name == "Request")]
-    blocks = {n for one in found for n in range(one["block"], min(one["block"] + (1 << one["level"]), 3))}
+    found = [other.expect("Request")]
+    blocks: set[int] = set()
+    while found:
+        blocks |= {block for one in found for block in _served(other, one)}
+        found = [one for one in other.fence() if one.name == "Request"]
     if blocks != {0, 2}:
         other.fail("kept", Kind.WRONG, "REQUESTs for the blocks 0 and 2", f"for {sorted(blocks)}")
 
