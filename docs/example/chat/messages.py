@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import attrs
 
@@ -17,8 +17,10 @@ from p2pwire.wire.messages import (
     Buffer,
     DecodeError,
     EncodeError,
+    _new,
     _trailing,
     _truncated,
+    _unlocked,
     _unpackable,
 )
 
@@ -28,7 +30,7 @@ _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SAY: Final = struct.Struct(">I")
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Say:
     """A line of a conversation.
 
@@ -58,7 +60,12 @@ class Say:
             raise DecodeError("Say", "text", raw, "UTF-8", 4) from None
         if _CONTROLS.search(text):
             raise DecodeError("Say", "text", text, "without control characters", 4)
-        return cls(number, text)
+        message: Any = _new(_UNLOCKED_SAY)
+        message.number = number
+        message.text = text
+        message.__class__ = cls
+        made: Say = message
+        return made
 
     def _parts(self) -> list[Buffer]:
         try:
@@ -79,10 +86,13 @@ class Say:
         return b"".join(self._parts())
 
 
+_UNLOCKED_SAY: Final = _unlocked(Say)
+
+
 _SEEN: Final = struct.Struct(">I")
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Seen:
     """Which lines were shown to a person.
 
@@ -109,7 +119,11 @@ class Seen:
         numbers = struct.unpack_from(f">{numbers_count}I", data, at + 4)
         if len(set(numbers)) != len(numbers):
             raise DecodeError("Seen", "numbers", numbers, "without duplicates", at + 4)
-        return cls(numbers), end
+        message: Any = _new(_UNLOCKED_SEEN)
+        message.numbers = numbers
+        message.__class__ = cls
+        made: Seen = message
+        return made, end
 
     @classmethod
     def decode(cls, data: Buffer) -> Seen:
@@ -132,6 +146,9 @@ class Seen:
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
         return b"".join(self._parts())
+
+
+_UNLOCKED_SEEN: Final = _unlocked(Seen)
 
 
 Frame: TypeAlias = Say | Seen

@@ -13,7 +13,7 @@ from p2pwire.generate.form import MESSAGES, Constant, Field, FixedBytes, Message
 from p2pwire.generate.lines import WIDTH, Lines
 from p2pwire.generate.prologue import PROLOGUE
 from p2pwire.generate.runs import Structs
-from p2pwire.generate.wording import layout, limit_text
+from p2pwire.generate.wording import constant_name, layout, limit_text
 from p2pwire.wire import schema
 from p2pwire.wire.constructs import Message
 
@@ -38,7 +38,8 @@ def _number(message: MessageForm) -> tuple[str, int] | None:
 def message_class(message: MessageForm, *, number: tuple[str, int] | None) -> list[str]:
     """The constants and the class of one message; `number`: the name and value of the number that stands for it."""
     out, structs = Lines(), Structs(message)
-    out("@attrs.frozen")
+    # No weak references: an instance of the unlocked class has the same layout only without.
+    out("@attrs.frozen(weakref_slot=False)")
     out(f"class {message.title}:")
     with out.indent():
         _docstring(message, out)
@@ -54,6 +55,9 @@ def message_class(message: MessageForm, *, number: tuple[str, int] | None) -> li
         out()
         EncodeWriter(message, structs, out).write()
     constants = [*structs.constants(), *lengths_constants(message)]
+    out()
+    out()
+    out(f"_UNLOCKED_{constant_name(message.title)}: Final = _unlocked({message.title})")
     return ["", "", *constants, *(["", ""] if constants else []), *out.lines]
 
 

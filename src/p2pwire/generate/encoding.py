@@ -240,7 +240,7 @@ class EncodeWriter:
             case Sequence(element=FixedBytes()):
                 return f"*{value}"
             case Sequence():
-                return f"*(e.encode() for e in {value})"
+                return f"*[e.encode() for e in {value}]"
         raise UnknownConstructError(f"{self.title}.{field.name}")
 
     def _conditional_part(self, field: Field, condition: Condition) -> None:

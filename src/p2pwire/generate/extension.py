@@ -36,7 +36,7 @@ import struct
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from types import MappingProxyType
-from typing import ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import attrs
 
@@ -46,10 +46,12 @@ from p2pwire.wire.messages import (
     EncodeError,
     TruncatedError,
     _dotted,
+    _new,
     _short,
     _size,
     _trailing,
     _truncated,
+    _unlocked,
     _unpackable,
     _wrong_size,
 )
