@@ -34,13 +34,20 @@ _DIRECTIVES: Final = {
 }
 
 
-def _add_style(app: Sphinx) -> None:
+def _domain(app: Sphinx) -> ProtocolDomain:
+    found = app.env.get_domain("p2p")
+    assert isinstance(found, ProtocolDomain)
+    return found
+
+
+def _begin(app: Sphinx) -> None:
+    _domain(app).confdir = Path(app.confdir)
     app.config.html_static_path.append(str(Path(__file__).parent / "static"))
 
 
 def _cite(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
     """In a docstring `[FR-003]` leads to the requirement."""
-    known = directives.sources_of(app).requirements
+    known = _domain(app).sources.requirements
 
     def role(found: re.Match[str]) -> str:
         return f":p2p:requirement:`{found[1]}`" if found[1] in known else found[0]
@@ -77,6 +84,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         texinfo=other,
     )
     app.connect("config-inited", _read_docstrings)
-    app.connect("builder-inited", _add_style)
+    app.connect("builder-inited", _begin)
     app.add_css_file(STYLE)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

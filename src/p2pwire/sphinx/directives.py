@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from enum import IntFlag
-from pathlib import Path
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
@@ -28,26 +26,6 @@ from p2pwire.sphinx.tables import Cell, Drawn, Part, breakable, code, commas, re
 _LOGGER: Final = logging.getLogger(__name__)
 MOST_CASES: Final = 6
 """cases of a requirement that a table names; the rest is counted."""
-
-
-def sources_of(app: Sphinx) -> Sources:
-    """The sources that the configuration names, read once. Raises SourceError."""
-    found = getattr(app, "_p2p_sources", None)
-    if found is None:
-        config = app.config
-
-        def path(name: str) -> Path | None:
-            return Path(app.confdir, config[name]) if config[name] else None
-
-        found = Sources(
-            schemas=config.p2p_schemas,
-            registries=config.p2p_registries,
-            requirements=path("p2p_requirements"),
-            trace=path("p2p_trace"),
-            vectors=path("p2p_vectors"),
-        )
-        app._p2p_sources = found  # type: ignore[attr-defined]
-    return cast(Sources, found)
 
 
 class ProtocolDirective(SphinxDirective):
@@ -68,13 +46,17 @@ class ProtocolDirective(SphinxDirective):
 
     @property
     def sources(self) -> Sources:
-        return sources_of(self.env.app)
+        return self.domain.sources
+
+    @property
+    def domain(self) -> ProtocolDomain:
+        found = self.env.get_domain("p2p")
+        assert isinstance(found, ProtocolDomain)
+        return found
 
     def note(self, kind: str, name: str, *, shown: str = "") -> str:
         """An object is described here; its anchor."""
-        domain = self.env.get_domain("p2p")
-        assert isinstance(domain, ProtocolDomain)
-        return domain.note(kind, name, self.get_location(), shown=shown)
+        return self.domain.note(kind, name, self.get_location(), shown=shown)
 
     def reference(self, kind: str, name: str, text: str = "", *, code: bool = False) -> nodes.Node:
         """To an object of the domain."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -18,6 +19,8 @@ from sphinx.roles import XRefRole
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 from sphinx.util.nodes import make_refnode
+
+from p2pwire.sphinx.sources import Sources
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -95,6 +98,28 @@ class ProtocolDomain(Domain):
     indices: ClassVar[list[type[Index]]] = [ProtocolIndex]
     initial_data: ClassVar[dict[str, Any]] = {"targets": {}}
     data_version = 1
+
+    confdir: Path | None = None
+    """Where conf.py is; set as the build begins."""
+    _sources: Sources | None = None
+
+    @property
+    def sources(self) -> Sources:
+        """The sources that the configuration names, read once. Raises SourceError."""
+        if self._sources is None:
+            config, confdir = self.env.config, self.confdir or Path()
+
+            def path(name: str) -> Path | None:
+                return confdir / config[name] if config[name] else None
+
+            self._sources = Sources(
+                schemas=config.p2p_schemas,
+                registries=config.p2p_registries,
+                requirements=path("p2p_requirements"),
+                trace=path("p2p_trace"),
+                vectors=path("p2p_vectors"),
+            )
+        return self._sources
 
     @property
     def targets(self) -> dict[tuple[str, str], Target]:

@@ -96,7 +96,8 @@ class MessageDirective(ProtocolDirective):
             raw = vector.data[row.offset : row.offset + row.length]
             name = row.path.partition("[")[0]
             field = self.reference("field", name, row.path.partition(".")[2], code=True) if name in known else row.path
-            rows.append([str(row.offset), code(_hex(raw)), field, _value(row)])
+            value = code(_value(row)) if row.value else ""
+            rows.append([str(row.offset), code(_hex(raw)), field, value])
         source = [nodes.paragraph("", "", nodes.Text("Vector "), code(vector.id))] if vector.id else []
         return [*source, table(("offset", "bytes", "field", "value"), rows, widths=(8, 44, 22, 26), kind="bytes")]
 

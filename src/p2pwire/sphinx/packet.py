@@ -94,7 +94,7 @@ class _Layout:
         elif 8 * size > EXACT_BITS:
             self._long(field, size)
         else:
-            self._exact(8 * size)
+            self._exact(field, 8 * size)
         # The label goes where it fits.
         label = _label(field, size)
         pieces = range(begun, len(self.cells))
@@ -114,7 +114,8 @@ class _Layout:
         if not self.offsets[-1] and self._bit == 0:
             self.offsets[-1] = field.offset
 
-    def _exact(self, bits: int) -> None:
+    def _exact(self, field: FieldRow, bits: int) -> None:
+        self._begin(field)
         left = bits
         while left:
             if self._bit == ROW_BITS:
