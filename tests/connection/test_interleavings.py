@@ -65,8 +65,12 @@ class World:
     def settle(self, number: int) -> None:
         """What a side said is under way; a number that is free is used again at once, which is the hardest case."""
         side = self.sides[number]
-        self.arriving[1 - number].extend(b"".join(parts) for _, parts in side.outbox._frames)
+        said = b"".join(part for parts in side.outbox._frames for part in parts)
         side.outbox.drop()
+        while said:
+            end = 3 + int.from_bytes(said[1:3], "big")
+            self.arriving[1 - number].append(said[:end])
+            said = said[end:]
         side.events.clear()
         side.topics._next_local = 0
         side.topics._asked.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -120,6 +121,24 @@ def test_frames_leave_whole_in_as_few_records_as_fit_in_order(sizes: Sequence[in
             packed.append(b"")
         packed[-1] += frame
     assert plains == [plain for plain in packed if plain]
+
+
+def test_small_frames_that_wait_take_little_more_than_their_bytes() -> None:
+    outbox, opener = Outbox(), RecordOpener(CipherState(Suite.XX_AESGCM, KEY))
+    outbox.encrypt_with(CipherState(Suite.XX_AESGCM, KEY))
+    frames = [raw(number % 256, number.to_bytes(4)) for number in range(10_000)]
+    tracemalloc.start()
+    for frame in frames:
+        outbox.add(bytes(bytearray(frame)), answer=True)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert outbox.waiting == sum(map(len, frames))
+    assert taken < 1.3 * outbox.waiting
+    outbox.add(raw(1, bytes(5000)))
+    outbox.add(frames[0])
+    plains = [opener.open(record[2:]) for record in outbox.take()]
+    assert b"".join(plains) == b"".join([*frames, raw(1, bytes(5000)), frames[0]])
+    assert not outbox
 
 
 def test_an_outbox_forgets() -> None:

@@ -7,22 +7,33 @@ all [FC-030].
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from p2pwire.connection.records import RecordSealer
 from p2pwire.crypto.noise import CipherState
 from p2pwire.wire.messages import Buffer
 from p2pwire.wire.registry import MAX_RECORD_PLAINTEXT
 
+SMALL: Final = 256
+"""bytes up to which a frame is copied to those before it: an object for each would take many times its size, and
+whoever reads nothing could make thousands wait."""
+
+GATHERED: Final = 4096
+"""bytes of small frames, at most, that are kept together: they go into one record."""
+
 
 class Outbox:
     """Bytes on their way out, in order. It is true while there are any."""
 
-    __slots__ = ("_frames", "_plain", "_sealer", "answers", "waiting")
+    __slots__ = ("_frames", "_gathered", "_plain", "_sealer", "answers", "waiting")
 
     def __init__(self) -> None:
         self._sealer: RecordSealer | None = None
         self._plain: list[Buffer] = []
-        self._frames: deque[tuple[int, tuple[Buffer, ...]]] = deque()
+        self._frames: deque[tuple[Buffer, ...]] = deque()
+        """Whole frames, in parts; small ones several together."""
+        self._gathered: bytearray | None = None
+        """The last of these, if more small frames may go into it."""
         self.waiting = 0
         """Bytes of frames not yet handed out."""
         self.answers = 0
@@ -42,14 +53,26 @@ class Outbox:
     def add(self, *parts: Buffer, answer: bool = False) -> None:
         """One whole frame, in parts that are joined only inside a record [EN-007]."""
         size = sum(map(len, parts))
-        self._frames.append((size, parts))
+        if size <= SMALL and len(parts) == 1:
+            self._gather(parts[0])
+        else:
+            self._frames.append(parts)
+            self._gathered = None
         self.waiting += size
         if answer:
             self.answers += size
 
+    def _gather(self, frame: Buffer) -> None:
+        gathered = self._gathered
+        if gathered is None or len(gathered) + len(frame) > GATHERED:
+            gathered = self._gathered = bytearray()
+            self._frames.append((gathered,))
+        gathered += frame
+
     def drop(self) -> None:
         """Forget all that waits."""
         self._frames.clear()
+        self._gathered = None
         self._plain = []
         self.waiting = self.answers = 0
 
@@ -62,14 +85,13 @@ class Outbox:
         """Everything that can be sent now, in order, encrypted."""
         ready, self._plain = self._plain, []
         if self._sealer is not None:
-            frames = self._frames
+            frames, self._gathered = self._frames, None
             while frames:
-                size = 0
+                room = MAX_RECORD_PLAINTEXT
                 parts: list[Buffer] = []
-                while frames and size + frames[0][0] <= MAX_RECORD_PLAINTEXT:
-                    frame_size, frame_parts = frames.popleft()
-                    size += frame_size
-                    parts += frame_parts
+                while frames and (size := sum(map(len, frames[0]))) <= room:
+                    parts += frames.popleft()
+                    room -= size
                 ready.append(self._sealer.seal(b"".join(parts)))
             self.waiting = self.answers = 0
         return ready
