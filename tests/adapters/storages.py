@@ -13,7 +13,7 @@ import anyio.to_thread
 from p2pwire.content.merkle import ProofChecker, tree_height
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.storage.errors import storage_error
-from p2pwire.storage.interface import BlockWrite, Download, Progress, ProvedBlock, Storage
+from p2pwire.storage.interface import BlockWrite, Download, Progress, ProvedRun, Storage
 from p2pwire.storage.memory import MemoryStorage, SharedMemory
 
 PATIENCE = 30.0
@@ -41,9 +41,9 @@ class WatchedDownload:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def write_blocks(self, blocks: Sequence[ProvedBlock]) -> None:
-        self._before_write(len(blocks))
-        self._inner.write_blocks(blocks)
+    def write_runs(self, runs: Sequence[ProvedRun]) -> None:
+        self._before_write(sum(len(run.data) for run in runs))
+        self._inner.write_runs(runs)
 
 
 class Gate:

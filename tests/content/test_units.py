@@ -182,6 +182,7 @@ class BlockMapMachine(RuleBasedStateMachine):
     def holds(self, one: int, other: int) -> None:
         mask = self.mask(min(one, other), max(one, other))
         assert self.map.holds(min(one, other), max(one, other)) == (mask & self.model == mask)
+        assert self.map.holds_any(min(one, other), max(one, other)) == (mask & self.model != 0)
         assert (one in self.map) == bool(self.model >> one & 1)
 
     @rule(block=blocks)
@@ -244,7 +245,7 @@ def test_blocks_that_do_not_exist() -> None:
             held.add(block)
         assert block not in held
     for first, last in ((-1, 3), (9, 10), (4, 3)):
-        for change in (held.add_span, held.remove_span, held.holds):
+        for change in (held.add_span, held.remove_span, held.holds, held.holds_any):
             with pytest.raises(IndexError, match=f"blocks {first} to {last}: there are 10"):
                 change(first, last)
     with pytest.raises(IndexError, match="there are 10"):

@@ -10,31 +10,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pwire.content.merkle import Proved
-from p2pwire.storage import BlockWrite
+from p2pwire.storage import RunWrite
 from p2pwire.storage.directory import Directory
 from p2pwire.storage.journal import MAX_STATE_RECORD, Claim, Journal, write_claims
 
 hashes = st.binary(min_size=32, max_size=32)
 writes = st.builds(
-    lambda file, block, nodes: BlockWrite(
-        file, block, b"", Proved(tuple(node for node, _ in nodes), tuple(node for _, node in nodes))
+    lambda file, block, blocks: RunWrite(
+        file,
+        block,
+        [b""] * len(blocks),
+        [Proved(tuple(node for node, _ in nodes), tuple(node for _, node in nodes)) for nodes in blocks],
     ),
     st.integers(0, 2**32 - 1),
-    st.integers(0, 2**32 - 1),
-    st.lists(st.tuples(hashes, hashes), max_size=32),
+    st.integers(0, 2**32 - 9),
+    st.lists(st.lists(st.tuples(hashes, hashes), max_size=32), max_size=8),
 )
 
 
-def claim(write: BlockWrite) -> Claim:
-    return Claim(write.file, write.block, b"".join(write.proved.ancestors[:1]), list(write.proved.siblings))
+def claims(run: RunWrite) -> list[Claim]:
+    return [
+        Claim(run.file, block, b"".join(proved.ancestors[:1]), list(proved.siblings))
+        for block, proved in enumerate(run.proved, run.block)
+    ]
 
 
 @given(batches=st.lists(st.lists(writes, max_size=4), max_size=4))
-def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, batches: list[list[BlockWrite]]) -> None:
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, batches: list[list[RunWrite]]) -> None:
     directory = Directory.open(tmp_path_factory.mktemp("journal"))
     for index, batch in enumerate(batches):
         journal = Journal.open(directory, b"state", bytes(32))
-        assert list(journal.read()) == [claim(write) for before in batches[:index] for write in before]
+        assert list(journal.read()) == [each for before in batches[:index] for run in before for each in claims(run)]
         for record in write_claims(batch):
             journal.append(record)
         journal.close()
@@ -47,8 +53,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, batch
 
 def test_records_have_bounded_sizes(tmp_path: Path) -> None:
     proved = Proved((bytes(32),) * 32, (b"s" * 32,) * 32)
-    batch = [BlockWrite(1, block, b"", proved) for block in range(3000)]
-    records = list(write_claims(batch))
+    records = list(write_claims([RunWrite(1, 0, [b""] * 3000, [proved] * 3000)]))
     assert len(records) == 4
     assert max(map(len, records)) <= MAX_STATE_RECORD + 8
     directory = Directory.open(tmp_path)
@@ -64,7 +69,7 @@ def test_the_format_is_what_it_says(tmp_path: Path) -> None:
     directory = Directory.open(tmp_path)
     journal = Journal.open(directory, b"state", b"i" * 32)
     proved = Proved((b"l" * 32, b"a" * 32), (b"s" * 32, b"t" * 32))
-    for record in write_claims([BlockWrite(1, 2, b"", proved), BlockWrite(1, 3, b"", Proved((), ()))]):
+    for record in write_claims([RunWrite(1, 2, [b"", b""], [proved, Proved((), ())])]):
         journal.append(record)
     journal.close()
     directory.close()

@@ -95,7 +95,7 @@ class Store:
             case ReadBlocks():
                 return self._opened(self.content).read_blocks(action.file, action.block, action.count)
             case WriteBlocks():
-                self._opened(self._download).write_blocks(action.blocks)
+                self._opened(self._download).write_runs(action.runs)
             case OpenDownload():
                 self._download = self._opened(self.place).open_download(action.info, self.name)
                 self.content = self._download

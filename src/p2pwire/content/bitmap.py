@@ -55,6 +55,12 @@ class Bitmap:
         mask = (1 << last - first + 1) - 1 << (first & 7)
         return int.from_bytes(self._bits[low:high], "little") & mask == mask
 
+    def holds_any(self, first: int, last: int) -> bool:
+        """Whether a number of a span is in the set."""
+        low, high = first >> 3, (last >> 3) + 1
+        mask = (1 << last - first + 1) - 1 << (first & 7)
+        return int.from_bytes(self._bits[low:high], "little") & mask != 0
+
     def add_number(self, number: int) -> bool:
         """Add one number; says whether it is new."""
         at, bit = number >> 3, 1 << (number & 7)

@@ -218,6 +218,13 @@ class BlockMap:
             for number, low, high in self._cut(first, last)
         )
 
+    def holds_any(self, first: int, last: int) -> bool:
+        """Whether a block of a span is held. `IndexError` if one does not exist."""
+        return any(
+            number in self._full or (number in self._pages and self._pages[number].holds_any(low, high))
+            for number, low, high in self._cut(first, last)
+        )
+
     def spans(self) -> Iterator[Span]:
         """The runs of held blocks, ascending and as long as can be."""
         start = end = 0  # the run that may go on in the next page

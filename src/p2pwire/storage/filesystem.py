@@ -19,19 +19,20 @@ from typing import Final
 import attrs
 
 from p2pwire.content.manifest import Manifest, ManifestError
-from p2pwire.content.merkle import Tree, TreeBuilder, block_length
+from p2pwire.content.merkle import BLOCK, Proved, Tree, TreeBuilder, block_length
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.content.units import BlockMap
 from p2pwire.storage.area import CONTENT, MANIFEST, STATE, Area, area_name, mend, mend_tree, settle
 from p2pwire.storage.directory import Directory
 from p2pwire.storage.errors import StorageError, StorageErrorKind, reported, shown
 from p2pwire.storage.files import ObjectFiles, changed_error
-from p2pwire.storage.interface import Progress, ProvedBlock
+from p2pwire.storage.interface import Progress, ProvedBlock, ProvedRun, RunWrite
 from p2pwire.storage.journal import Journal, write_claims
 from p2pwire.storage.names import NameRules, check_final_name, check_paths, local_names
 from p2pwire.storage.restore import collect, held_bytes, restore
 from p2pwire.storage.scan import Survey
 from p2pwire.wire.keys import encode_name
+from p2pwire.wire.messages import Buffer
 from p2pwire.wire.registry import MANIFEST_FILE, EntryType, ObjectKind
 
 
@@ -218,6 +219,10 @@ class FileSystemDownload:
 
     def write_blocks(self, blocks: Sequence[ProvedBlock]) -> None:
         """See `Download.write_blocks`."""
+        self.write_runs([RunWrite(block.file, block.block, (block.data,), (block.proved,)) for block in blocks])
+
+    def write_runs(self, runs: Sequence[ProvedRun]) -> None:
+        """See `Download.write_runs`."""
         with self._lock:
             files, area, journal = self._files, self._area, self._journal
             if self.path is not None:  # nothing can be new
@@ -226,37 +231,41 @@ class FileSystemDownload:
                 raise ValueError("blocks: there is nothing that they belong to")
             written: list[_Run] = []
             try:
-                for run in self._new_runs(files, blocks):
-                    files.write(run.file, run.blocks[0].block, [block.data for block in run.blocks])
+                for run in self._new_runs(files, runs):
+                    files.write(run.file, run.block, run.data)
                     written.append(run)
             finally:
                 # The claims follow the content, so that a death in between costs a block and never a lie.
                 with reported("write", area.place, os.fsdecode(STATE)):
-                    for record in write_claims(block for run in written for block in run.blocks):
+                    for record in write_claims(written):
                         journal.append(record)
                 for run in written:
-                    self._stored.add_span(run.number, run.number + len(run.blocks) - 1)
+                    self._stored.add_span(run.number, run.number + len(run.data) - 1)
 
-    def _new_runs(self, files: ObjectFiles, blocks: Iterable[ProvedBlock]) -> list[_Run]:
-        """The blocks that are not stored yet, as runs of neighbours. ValueError or IndexError if no file has one."""
-        runs: list[_Run] = []
-        file = following = -1
-        length = first = 0
-        for block in sorted(blocks, key=_file_and_block):
-            if block.file != file:
-                file, following = block.file, -1
+    def _new_runs(self, files: ObjectFiles, runs: Iterable[ProvedRun]) -> list[_Run]:
+        """The blocks that are not stored yet, in long runs. ValueError or IndexError if no file has one."""
+        found: list[_Run] = []
+        file = -1
+        length = first = following = 0
+        for run in sorted(runs, key=_file_and_block):
+            if run.file != file:
+                file, following = run.file, 0
                 length, first = files.file(file)[0], files.layout.first_block(file)
-            number = block.block
-            if len(block.data) != block_length(length, number):
-                raise ValueError(f"file {file} block {number}: {len(block.data)} bytes are not its length")
-            if first + number in self._stored or number == following - 1:
-                continue
-            if number == following:
-                runs[-1].blocks.append(block)
-            else:
-                runs.append(_Run(file, first + number, [block]))
-            following = number + 1
-        return runs
+            number, end = run.block, run.block + len(run.data)
+            _check_lengths(run, length)
+            start = max(number, following)
+            parts = [(start, end)] if start < end else []
+            if parts and self._stored.holds_any(first + start, first + end - 1):
+                parts = [(at, at + 1) for at in range(start, end) if first + at not in self._stored]
+            for low, high in parts:
+                data, proved = run.data[low - number : high - number], run.proved[low - number : high - number]
+                if found and found[-1].file == file and found[-1].block + len(found[-1].data) == low:
+                    found[-1].data.extend(data)
+                    found[-1].proved.extend(proved)
+                else:
+                    found.append(_Run(file, low, first + low, list(data), list(proved)))
+            following = max(following, end)
+        return found
 
     def read_blocks(self, file: int, first: int, count: int) -> bytes:
         """See `Content.read_blocks`."""
@@ -331,9 +340,22 @@ class _Run:
     """Neighbouring blocks that are written at once."""
 
     file: int
+    block: int
+    """The first."""
     number: int
-    """The global number of the first."""
-    blocks: list[ProvedBlock]
+    """The same, counted over all files."""
+    data: list[Buffer]
+    proved: list[Proved]
+
+
+def _check_lengths(run: ProvedRun, length: int) -> None:
+    """Raise ValueError or IndexError for blocks that a file of this length has not."""
+    last = run.block + len(run.data) - 1
+    block_length(length, run.block)
+    short = block_length(length, last)
+    for block, data in enumerate(run.data, run.block):
+        if len(data) != (short if block == last else BLOCK):
+            raise ValueError(f"file {run.file} block {block}: {len(data)} bytes are not its length")
 
 
 _file_and_block: Final = operator.attrgetter("file", "block")

@@ -46,6 +46,36 @@ class ProvedBlock(Protocol):
         """What the check of the block established; kept so that it can be checked again."""
 
 
+class ProvedRun(Protocol):
+    """Neighbouring blocks of a file, each as in `ProvedBlock`."""
+
+    @property
+    def file(self) -> int:
+        """The file's index."""
+
+    @property
+    def block(self) -> int:
+        """The first block in the file."""
+
+    @property
+    def data(self) -> Sequence[Buffer]:
+        """The blocks, at least one."""
+
+    @property
+    def proved(self) -> Sequence[Proved]:
+        """For each of them what its check established."""
+
+
+@attrs.frozen
+class RunWrite:
+    """A `ProvedRun` for those who have none of their own."""
+
+    file: int
+    block: int
+    data: Sequence[Buffer] = attrs.field(repr=False)
+    proved: Sequence[Proved] = attrs.field(repr=False)
+
+
 @attrs.frozen
 class BlockWrite:
     """A `ProvedBlock` for those who have none of their own."""
@@ -112,12 +142,15 @@ class Download(Content, Protocol):
         Raises `StorageError`: NAME, OVER_QUOTA or NO_SPACE if the folder cannot be stored here.
         """
 
-    def write_blocks(self, blocks: Sequence[ProvedBlock]) -> None:
+    def write_runs(self, runs: Sequence[ProvedRun]) -> None:
         """Store blocks. When this returns they survive the death of the process, at any instant.
 
-        Neighbours in order are written together. Blocks that are held already are passed over.
+        Neighbours are written together. Blocks that are held already are passed over.
         After an error any number of them may be stored, and are kept; they can be written again.
         """
+
+    def write_blocks(self, blocks: Sequence[ProvedBlock]) -> None:
+        """The same for blocks that are not put together to runs."""
 
     def finish(self) -> Path:
         """Let the complete file or folder appear under its name, in one step; its path.

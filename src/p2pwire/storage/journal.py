@@ -21,7 +21,7 @@ import attrs
 
 from p2pwire.content.merkle import HASH
 from p2pwire.storage.directory import Directory
-from p2pwire.storage.interface import ProvedBlock
+from p2pwire.storage.interface import ProvedRun
 
 _MAGIC: Final = b"P2PS\x01\0\0\0"
 _HEADER: Final = len(_MAGIC) + HASH
@@ -43,21 +43,21 @@ class Claim:
     siblings: Sequence[bytes]
 
 
-def write_claims(blocks: Iterable[ProvedBlock]) -> Iterator[bytes]:
+def write_claims(runs: Iterable[ProvedRun]) -> Iterator[bytes]:
     """The records for stored blocks, to be appended one after another."""
     pieces: list[bytes] = []
     size = 0
-    for block in blocks:
-        proved = block.proved
-        count = len(proved.siblings)
-        pieces.append(_ENTRY.pack(block.file, block.block, count))
-        if count:
-            pieces.append(proved.ancestors[0])
-            pieces += proved.siblings
-        size += _ENTRY.size + (count + 1) * HASH
-        if size > MAX_STATE_RECORD - 64 * HASH:
-            yield _record(pieces)
-            pieces, size = [], 0
+    for run in runs:
+        for block, proved in enumerate(run.proved, run.block):
+            count = len(proved.siblings)
+            pieces.append(_ENTRY.pack(run.file, block, count))
+            if count:
+                pieces.append(proved.ancestors[0])
+                pieces += proved.siblings
+            size += _ENTRY.size + (count + 1) * HASH
+            if size > MAX_STATE_RECORD - 64 * HASH:
+                yield _record(pieces)
+                pieces, size = [], 0
     if pieces:
         yield _record(pieces)
 

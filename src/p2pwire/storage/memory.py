@@ -15,7 +15,7 @@ from p2pwire.content.objects import ObjectInfo
 from p2pwire.content.units import BlockMap, Layout
 from p2pwire.storage.errors import StorageError, StorageErrorKind, shown
 from p2pwire.storage.files import extent
-from p2pwire.storage.interface import Progress, ProvedBlock, Skipped
+from p2pwire.storage.interface import BlockWrite, Progress, ProvedBlock, ProvedRun, Skipped
 from p2pwire.wire.registry import MANIFEST_FILE, EntryType, ObjectKind
 
 if TYPE_CHECKING:
@@ -196,6 +196,16 @@ class MemoryDownload:
             self._store.expect(manifest.layout)
             if len(raw) > BLOCK:
                 self._store.trees[MANIFEST_FILE] = Tree.from_leaves(len(raw), hash_bytes(raw).hashes)
+
+    def write_runs(self, runs: Sequence[ProvedRun]) -> None:
+        """See `Download.write_runs`."""
+        self.write_blocks(
+            [
+                BlockWrite(run.file, block, data, proved)
+                for run in runs
+                for block, (data, proved) in enumerate(zip(run.data, run.proved, strict=True), run.block)
+            ]
+        )
 
     def write_blocks(self, blocks: Sequence[ProvedBlock]) -> None:
         """See `Download.write_blocks`."""
