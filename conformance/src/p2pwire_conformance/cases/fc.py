@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Final
 
 from p2pwire_conformance.case import INLINE, RESPONDER, case
 from p2pwire_conformance.cases.tr import request
 from p2pwire_conformance.content import BLOCK, Object, blob
-from p2pwire_conformance.link import Link, ping
+from p2pwire_conformance.link import Frame, Link, ping
 from p2pwire_conformance.message import Tree, raw_frame
 from p2pwire_conformance.protocol import constant
 from p2pwire_conformance.trial import Trial
@@ -60,6 +61,82 @@ def totals_grow(t: Trial) -> None:
     steps = [after - before for before, after in pairwise(totals)]
     if any(step < 8 for step in steps):
         link.fail("steps", Kind.WRONG, "steps of 8 at least", str(steps))
+
+
+def _all_credit(link: Link, *open: Object) -> list[int]:
+    """Handles of topics on which there are the initial 64 blocks of credit, and no more."""
+    handles = [link.open_topic(one)[0] for one in open]
+    link.fence()
+    if _credits(link):
+        raise NotApplicable("it grants more than the initial credit to a peer that is not interested")
+    return handles
+
+
+@case("FC-0004", "FC-003 FC-004", features="share")
+def cancelling_gives_nothing_back(t: Trial) -> None:
+    """Requests 64 blocks, cancels that, and requests one more, in one record. The subject closes with
+    CREDIT_EXCEEDED."""
+    link = t.open(share=[WIDE.recipe])
+    (handle,) = _all_credit(link, WIDE)
+    link.send(request(1, handle, 0, 6), Tree("Cancel", id=1), request(2, handle, 0))
+    link.expect_close("CREDIT_EXCEEDED")
+
+
+@case("FC-0005", "FC-001 FC-004", features="share")
+def one_credit_for_all_topics(t: Trial) -> None:
+    """Requests 32 blocks of each of two objects, and one more, in one record. The subject, which would serve both,
+    closes with CREDIT_EXCEEDED on the last."""
+    other = blob(64 * BLOCK - 1)
+    link = t.open(share=[WIDE.recipe, other.recipe])
+    link.need(max_requests=3)
+    one, two = _all_credit(link, WIDE, other)
+    link.send(request(1, one, 0, 5), request(2, two, 0, 5), request(3, two, 32))
+    link.expect_close("CREDIT_EXCEEDED")
+
+
+def _cost(link: Link, offered: Mapping[int, Object], found: list[Frame]) -> int:
+    """Serve these REQUESTs and all that follow on them: how many blocks they cost."""
+    cost = 0
+    while found:
+        for one in found:
+            cost += 1 << one["level"]
+            content = offered[one["handle"]].main
+            for block in range(one["block"], min(one["block"] + (1 << one["level"]), content.count)):
+                link.send(content.data_frame(one["id"], one["block"], block))
+        found = [one for one in link.fence() if one.name == "Request"]
+    return cost
+
+
+@case("FC-0032", "FC-002", features="fetch", depends="TR-0082")
+def own_credit_for_all_topics(t: Trial) -> None:
+    """Offers two blobs of 100 blocks, grants nothing beyond the initial 64, and serves what the subject asks for. Its
+    REQUESTs cost no more, both together."""
+    sought = [blob(100 * BLOCK), blob(100 * BLOCK - 1)]
+    link = t.open(fetch=[one.oid.hex() for one in sought])
+    link.need(max_handles=2)
+    handles = [link.open_topic(one) for one in sought]
+    offered = {theirs: one for (_, theirs), one in zip(handles, sought, strict=True)}
+    link.send(*(Tree("Have", handle=own, spans=[Tree("Span", first=0, last=99)]) for own, _ in handles))
+    first = link.expect("Request", "request")
+    cost = _cost(link, offered, [first, *(one for one in link.fence() if one.name == "Request")])
+    if cost > 64:
+        link.fail("credit", Kind.WRONG, "REQUESTs that cost at most 64 blocks", f"they cost {cost}")
+
+
+@case("FC-0033", "FC-002", features="fetch", depends="TR-0082")
+def own_credit_in_drops(t: Trial) -> None:
+    """Offers a blob of 200 blocks, serves what the subject asks for, and grants one block more, five times. What it
+    asks for never costs more than was granted by then."""
+    sought = blob(200 * BLOCK)
+    link = t.open(fetch=[sought.oid.hex()])
+    handle, theirs = link.open_topic(sought)
+    link.send(Tree("Have", handle=handle, spans=[Tree("Span", first=0, last=199)]))
+    cost = _cost(link, {theirs: sought}, [link.expect("Request", "request")])
+    for total in range(64, 70):
+        link.send(Tree("Credit", blocks=total))
+        cost += _cost(link, {theirs: sought}, [one for one in link.fence() if one.name == "Request"])
+        if cost > total:
+            link.fail("credit", Kind.WRONG, f"REQUESTs that cost at most {total} blocks", f"they cost {cost}")
 
 
 @case("FC-0041", "FC-030", nets=INLINE, features="share hold")
