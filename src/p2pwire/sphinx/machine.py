@@ -15,6 +15,8 @@ import attrs
 from p2pwire.sphinx.sources import SourceError
 
 _BEYOND_XML: Final = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+LEAST_COMMON: Final = 4
+"""states from which a cause has to lead to one state to be written there."""
 DOT_TIMEOUT: Final = 20
 """seconds; it takes a tenth of one."""
 
@@ -74,17 +76,44 @@ def outcome_text(cell: Enum | None, states: tuple[Enum, ...]) -> tuple[str, str]
 
 
 def dot_source(machine: Machine) -> str:
-    """The machine for Graphviz."""
+    """The machine for Graphviz. What leads to one state from nearly all is written there and not drawn."""
+    common = _common(machine)
     lines = [
         "digraph {",
-        'rankdir=TB; bgcolor="transparent"; nodesep=0.5; ranksep=0.55;',
+        'rankdir=TB; bgcolor="transparent"; nodesep=0.4; ranksep=0.5;',
         'node [shape=box, style="rounded", fontname="monospace", fontsize=11, margin="0.14,0.07"];',
         'edge [fontname="monospace", fontsize=10, arrowsize=0.7];',
-        *(f'"{state.name}";' for state in machine.states),
     ]
+    for state in machine.states:
+        notes = [
+            _from_where(machine, state.name, cause, sources) for cause, sources in common.get(state.name, {}).items()
+        ]
+        label = "\\n".join([state.name, *notes])
+        lines.append(f'"{state.name}" [label="{label}"];')
     for (one, other), causes in machine.edges().items():
-        lines.append(f'"{one}" -> "{other}" [label="{_label(causes)}"];')
+        drawn = [cause for cause in causes if cause not in common.get(other, {})]
+        if drawn:
+            lines.append(f'"{one}" -> "{other}" [label="{_label(drawn)}"];')
     return "\n".join([*lines, "}"])
+
+
+def _common(machine: Machine) -> dict[str, dict[str, list[str]]]:
+    """State -> what leads there from all others but one or two -> from where."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for (one, other), causes in machine.edges().items():
+        for cause in causes:
+            found.setdefault(other, {}).setdefault(cause, []).append(one)
+    least = max(LEAST_COMMON, len(machine.states) - 3)
+    return {
+        other: {cause: sources for cause, sources in causes.items() if len(sources) >= least}
+        for other, causes in found.items()
+    }
+
+
+def _from_where(machine: Machine, target: str, cause: str, sources: list[str]) -> str:
+    """`END from any state`."""
+    others = [state.name for state in machine.states if state.name not in (target, *sources)]
+    return f"{cause} from any state" + (f" but {', '.join(others)}" if others else "")
 
 
 def _label(causes: list[str]) -> str:
