@@ -11,6 +11,7 @@ import pytest
 from sphinx.util.inventory import InventoryFile
 
 from p2pwire.connection.state import LINK_STEPS, LINK_TABLE, TOPIC_TABLE, LinkState
+from p2pwire.sphinx.machine import dot_source, read_machine, text_machine
 from p2pwire.sphinx.sequence import Recording, Step
 from p2pwire.wire.registry import CloseCode, RejectCode
 from tests.sphinx.project import CONF, ROOT, build
@@ -184,6 +185,24 @@ def test_a_machine_shows_every_cell(tmp_path: Path) -> None:
                 assert said == wanted, (state, line)
     for state in LinkState:
         assert f'id="p2p-state-linkstate-{state.name.lower().replace("_", "-")}"' in page
+
+
+def test_what_leads_to_one_state_from_nearly_all_is_not_drawn() -> None:
+    machine = read_machine(
+        "a link", *(f"p2pwire.connection.state.{name}" for name in ("LinkState", "LINK_TABLE", "LINK_STEPS"))
+    )
+    source = dot_source(machine)
+    (closed,) = (line for line in source.splitlines() if line.startswith('"CLOSED" ['))
+    assert "END from any state" in closed
+    assert "own GIVE_UP from any state but DRAINING" in closed
+    arrows = "".join(line for line in source.splitlines() if "->" in line)
+    assert "GIVE_UP" not in arrows
+    assert not re.search(r"\bEND\b", arrows)
+    # Whatever is not said at the state is drawn, and the text has all of it.
+    for (one, other), causes in machine.edges().items():
+        for cause in causes:
+            assert cause in ("END", "own GIVE_UP") or f'"{one}" -> "{other}"' in source
+        assert f"{one} -> {other}: {', '.join(causes)}" in text_machine(machine)
 
 
 def test_objects_are_in_the_inventory_and_the_index(tmp_path: Path) -> None:
