@@ -38,6 +38,8 @@ from tests.adapters.storages import FullDisk, Gate, WatchedStorage, holding
 pytestmark = pytest.mark.anyio
 
 GUARD = 20.0
+LONG = "x" * 64 + ".invalid"
+"""what can be no name, for a part of it is too long"""
 """seconds after which a test has failed."""
 
 
@@ -284,10 +286,11 @@ async def test_a_dial_that_fails_is_told_and_harms_nothing(new_peer: Any) -> Non
     with anyio.fail_after(GUARD):
         async with new_peer(storage=MemoryStorage()) as alice:
             story = alice.events()
-            alice.fetch(Uri(bytes(32)), peers=[f"127.0.0.1:{port}", ("name.invalid", 4000)])
-            reasons = {(await until(story, happened.LinkFailed)).reason for _ in range(2)}
+            alice.fetch(Uri(bytes(32)), peers=[f"127.0.0.1:{port}", ("name.invalid", 4000), (LONG, 4000)])
+            reasons = {(await until(story, happened.LinkFailed)).reason for _ in range(3)}
             assert "Connection refused" in reasons
             assert any(reason.startswith("name.invalid: ") for reason in reasons)
+            assert any(reason.startswith(f"{LONG}: ") for reason in reasons)
 
 
 async def test_a_dial_without_an_answer_ends_in_time(new_peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from p2pwire.cli.arguments import HostPort
 from p2pwire.cli.command import COMMANDS as ALL_COMMANDS
 
 from .program import call, run
@@ -131,3 +133,8 @@ def test_without_the_extra_there_is_one_sentence(missing: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"p2pwire: the command needs {missing}, which pip install 'p2pwire[cli]' brings\n"
+
+
+def test_the_zone_of_an_address_is_kept() -> None:
+    (found,) = HostPort("fe80::1%lo", 7).resolve()
+    assert (found.host, found.port) == (f"fe80::1%{socket.if_nametoindex('lo')}", 7)

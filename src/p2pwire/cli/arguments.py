@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import click
 
+from p2pwire.adapters.sockets import endpoint_of
 from p2pwire.cli.errors import CommandError
 from p2pwire.cli.output import JsonOutput, Output, TextOutput
 from p2pwire.content.uri import Uri, UriError
@@ -40,7 +41,8 @@ class HostPort:
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise CommandError("unknown-host", f"cannot find the host {self.host!r}: {reason}") from None
-        return list(dict.fromkeys(Endpoint.parse(str(row[4][0]), self.port) for row in found))
+        # With the zone of a link-local address, without which it leads nowhere.
+        return list(dict.fromkeys(endpoint for row in found if (endpoint := endpoint_of(row[4])) is not None))
 
 
 def listen_address(text: str) -> HostPort:

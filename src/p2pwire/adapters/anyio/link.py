@@ -44,9 +44,12 @@ async def open_connection(stream: ByteStream, *, initiator: bool, config: Config
             # Raised after the group, which would wrap it.
             failure = error
         finally:
-            with anyio.move_on_after(LEAVE_TIME, shield=True):
-                await link.aclose(CloseCode.SHUTDOWN)
-            link.stop()
+            try:
+                with anyio.move_on_after(LEAVE_TIME, shield=True):
+                    await link.aclose(CloseCode.SHUTDOWN)
+            finally:
+                # Whoever interrupts that too wants to wait no longer.
+                link.stop()
     if failure is not None:
         raise failure
 

@@ -136,8 +136,8 @@ class Peer:
         if None in endpoints:
             try:
                 found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except OSError as error:
-                reason = error.strerror or str(error)
+            except (OSError, UnicodeError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
                 self._loop.post(lambda: self._engine.cannot_resolve(host, reason))
                 return
             endpoints = [endpoint_of(entry[4]) for entry in found]
