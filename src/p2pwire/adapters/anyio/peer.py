@@ -151,8 +151,8 @@ class Peer:
         if None in endpoints:
             try:
                 found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except OSError as error:
-                self._engine.cannot_resolve(host, error.strerror or str(error))
+            except (OSError, UnicodeError) as error:
+                self._engine.cannot_resolve(host, getattr(error, "strerror", None) or str(error))
                 return
             endpoints = [endpoint_of(entry[4]) for entry in found]
         # The node dials several at once, whatever their family: happy eyeballs.
