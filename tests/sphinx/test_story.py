@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree
 
 from p2pwire.sphinx.sequence import svg_sequence, text_sequence
-from p2pwire.sphinx.story import BLOCKS, alice_bob_charlie
+from p2pwire.sphinx.story import BLOCKS, UPLINK, alice_bob_charlie
 from tests.sphinx.project import ROOT
 
 
@@ -23,6 +23,13 @@ def test_alice_learns_of_charlie_and_takes_from_both() -> None:
         (data,) = (step for step in story.steps if step.text.startswith("DATA") and step.sender == source)
         # The blocks with their hashes and headers.
         assert int(data.detail.split()[-2]) > given[source]
+    # Sooner than one of them could have sent it; and one answer to JOIN told all, on both links.
+    assert end.time - story.steps[0].time < sum(given.values()) / UPLINK
+    for source in given:
+        (answer,) = (step for step in story.steps if step.sender == source and step.text.startswith("JOIN"))
+        assert (answer.receiver, answer.text) == ("Alice", "JOIN, OBJECT, HAVE, PEERS")
+    (told,) = (step.text for step in story.steps if step.sender == "Alice" and "OBJECT" in step.text)
+    assert "PEERS" in told
     # Alice hears of Charlie before she dials him.
     learned = next(step.time for step in story.steps if "learns" in step.text)
     dialled = next(step.time for step in story.steps if (step.sender, step.receiver) == ("Alice", "Charlie"))
