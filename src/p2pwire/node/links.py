@@ -38,6 +38,9 @@ _ENOUGH_UNWRITTEN: Final = MAX_UNWRITTEN_BLOCKS + 1 - MAX_RUN
 """verified blocks that wait for the disk above which a link is held: a further run, which comes as a whole, is then
 still within the limit [FC-033]."""
 
+_REQUESTS_LIKE_A_BLOCK: Final = 50
+"""open requests of the other side that take about as much memory as a block."""
+
 
 class Links:
     """All links of a node. Call `rest` after each other call."""
@@ -254,7 +257,10 @@ class Links:
     def _hold_or_go_on(self, link: Link) -> None:
         connection = link.connection
         # A link that this side has closed processes no input anyway, and its end is not to wait.
-        stalled = link.unwritten > _ENOUGH_UNWRITTEN and connection.state is LinkState.OPEN
+        # What is held for what the other side asked for counts as well, so that one link does not fill the memory both
+        # ways. What waits for the disk gets less by itself, so nothing is held up for ever.
+        enough = max(0, _ENOUGH_UNWRITTEN - link.serving.prepared - len(link.serving) // _REQUESTS_LIKE_A_BLOCK)
+        stalled = link.unwritten > enough and connection.state is LinkState.OPEN
         if stalled is not link.stalled:
             link.stalled = stalled
             if stalled:

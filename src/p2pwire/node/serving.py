@@ -67,6 +67,11 @@ class Serving:
     def __len__(self) -> int:
         return len(self._requests)
 
+    @property
+    def prepared(self) -> int:
+        """Blocks that are being read or wait to be sent."""
+        return self._prepared
+
     def get(self, id: int) -> InboundRequest | None:
         """The open request with this id."""
         return self._requests.get(id)
