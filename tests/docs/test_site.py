@@ -121,6 +121,29 @@ def test_bytes_on_the_pages_decode_and_encode_back(pages: dict[str, str]) -> Non
             assert plain(row.value)[:70] in shown, row
 
 
+def test_pages_and_the_command_explain_bytes_alike(pages: dict[str, str], tmp_path: Path) -> None:
+    """Both ask `p2pwire.generate.describe`: offset, bytes and value of each field."""
+    page = pages["messages/peer-record.html"]
+    table = re.search(r'<table class="p2p-table p2p-bytes.*?</table>', page, re.DOTALL)
+    assert table is not None
+    rows = [
+        re.findall(r"<td>(.*?)</td>", row, re.DOTALL) for row in re.findall(r"<tr.*?</tr>", table[0], re.DOTALL)[1:]
+    ]
+    shown = [tuple(text_of(cell) for cell in row) for row in rows]
+    (tmp_path / "bytes").write_text(" ".join(row[1] for row in shown))
+    command = [sys.executable, "-m", "p2pwire", "decode", "--json", "--hex", "--as", "peer-record"]
+    command.append(str(tmp_path / "bytes"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    # The record of the vector is not signed: its form is what the vector is about.
+    fields = [row for row in said if row["event"] == "field" and row["problem"] is None]
+    assert len(fields) == len(shown)
+    for row, (offset, raw, name, value) in zip(fields, shown, strict=True):
+        assert (row["offset"], row["length"]) == (int(offset), len(bytes.fromhex(raw)))
+        assert row["path"] == f"PeerRecord.{name}"
+        assert plain(row["value"])[:70] == value[:70]
+
+
 def test_nothing_comes_from_other_hosts(site: Path, pages: dict[str, str]) -> None:
     loaded = re.compile(
         r"<(?:script|img|iframe|source|embed|object|audio|video)\b[^>]*?(?:src|data|srcset)=\"([^\"]*)\""
