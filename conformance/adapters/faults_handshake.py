@@ -428,7 +428,7 @@ def half_open_links_of_this_machine_counted() -> None:
 
 @mutant
 def outbound_links_make_room() -> None:
-    def room(self: Any, live: Any, remote: Any) -> bool:
+    def room(self: Any, remote: Any) -> bool:
         for link in list(self._core.links.values()):
             if link.outbound and not link.over:
                 self._core.send(link, admission.CloseLink(CloseCode.BUSY, "the room is needed"))

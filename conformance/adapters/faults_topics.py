@@ -51,6 +51,7 @@ def one_handle_for_all_topics() -> None:
 @mutant
 def joins_beyond_max_handles() -> None:
     topics.Topics.can_join = lambda self: True
+    joining.Joining._room = lambda self, link: len(link.waiting)
 
 
 @mutant

@@ -337,7 +337,7 @@ def private_offers_more() -> None:
 @mutant
 def private_refuses() -> None:
     handshake.Handshake._refuse = lambda self, reason: handshake.Refusing(
-        handshake.encode_preamble(handshake.Refusal(reason, *self.lists())), reason
+        handshake.encode_preamble(handshake.Refusal(reason, *self._lists())), reason
     )
 
 

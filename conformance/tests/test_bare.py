@@ -54,7 +54,7 @@ def test_a_running_peer(made: Callable[[Path], list[str | Path]], tmp_path: Path
         address = json.loads(line)["address"] if line.startswith("{") else line.strip()
         cases = [case for case in CASES.values() if case.group in GROUPS]
         found = Runner(BareSubject(address), again=0).run(plan(cases, [RESPONDER], [LISTEN]))
-    assert [one.line for one in found if one.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)] == []
+    assert [one.line for one in found if one.verdict not in (Verdict.PASS, Verdict.INFO, Verdict.NOT_APPLICABLE)] == []
     assert sum(one.verdict is Verdict.PASS for one in found) > 150
 
 

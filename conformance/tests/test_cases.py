@@ -135,7 +135,7 @@ def test_reference_passes_the_sanity_cases_in_all_nets(reference: Adapter) -> No
     subject = AdapterSubject(reference)
     cases = [case for case in CASES.values() if case.group == "SA"]
     found = Runner(subject, again=0).run(plan(cases, subject.roles, subject.nets))
-    assert {one.line for one in found if one.verdict is not Verdict.PASS} == set()
+    assert {one.line for one in found if one.verdict not in (Verdict.PASS, Verdict.INFO)} == set()
     assert len(found) == len(cases) * 6
 
 

@@ -46,7 +46,7 @@ def _run(adapter: Adapter, net: str, *groups: str, roles: tuple[str, ...] = ()) 
 def test_it_passes_all_without_a_socket(language: str) -> None:
     with _adapter(language) as adapter:
         found = _run(adapter, INLINE)
-    assert [one.line for one in found if one.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)] == []
+    assert [one.line for one in found if one.verdict not in (Verdict.PASS, Verdict.INFO, Verdict.NOT_APPLICABLE)] == []
     passed = [one for one in found if one.verdict is Verdict.PASS]
     assert len(passed) > 900
     assert {one.role for one in passed} == {"initiator", "responder"}
@@ -57,7 +57,7 @@ def test_it_passes_all_without_a_socket(language: str) -> None:
 def test_it_passes_over_tcp(language: str, net: str) -> None:
     with _adapter(language) as adapter:
         found = _run(adapter, net, "SA", "CL", "ID", "EN")
-    assert [one.line for one in found if one.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)] == []
+    assert [one.line for one in found if one.verdict not in (Verdict.PASS, Verdict.INFO, Verdict.NOT_APPLICABLE)] == []
     assert sum(one.verdict is Verdict.PASS for one in found) > 100
 
 

@@ -72,6 +72,7 @@ def _runs() -> list[Execution]:
         _execution("KA-0002", Verdict.SUITE_ERROR, actual="Traceback\nKeyError: 'x'"),
         _execution("KA-0003", Verdict.INCONCLUSIVE, actual="and when run again: pass", **failed),
         _execution("CL-0000", Verdict.UNTESTABLE, actual="it does not listen"),
+        _execution("PF-0001", Verdict.INFO, actual="9 PINGs/s"),
     ]
 
 

@@ -159,9 +159,8 @@ def run(
         if path is not None:
             path.write_text(write(), encoding="utf-8")
     counted = ", ".join(f"{number} {verdict}" for verdict, number in report.totals(executions).items())
-    click.echo(
-        f"{subject.name}: {len(listed)} cases, {len(executions)} runs in {seconds:.1f} s: {counted or 'nothing'}"
-    )
+    ran = len({one.case for one in executions})
+    click.echo(f"{subject.name}: {ran} cases, {len(executions)} runs in {seconds:.1f} s: {counted or 'nothing'}")
     code = exit_code(executions, known)
     if code == STALE:
         click.echo(f"stale in the baseline, since it passes now: {', '.join(stale(executions, known))}")

@@ -23,7 +23,7 @@ def matrix(found: Sequence[Mapping[str, Any]]) -> str:
 
 def _cell(runs: Sequence[Mapping[str, Any]]) -> str:
     verdicts = [Verdict(run["verdict"]) for run in runs]
-    applied = [verdict for verdict in verdicts if verdict is not Verdict.NOT_APPLICABLE]
+    applied = [verdict for verdict in verdicts if verdict not in (Verdict.NOT_APPLICABLE, Verdict.INFO)]
     if not applied:
         return ""
     red = sum(verdict in RED for verdict in applied)

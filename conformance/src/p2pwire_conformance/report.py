@@ -96,7 +96,7 @@ def junit(subject: Subject, executions: Sequence[Execution]) -> str:
 
 
 def _junit_kind(one: Execution) -> str:
-    if one.verdict in (Verdict.PASS, Verdict.WARN):
+    if one.verdict in (Verdict.PASS, Verdict.INFO, Verdict.WARN):
         return ""
     if one.verdict in (Verdict.NOT_APPLICABLE, Verdict.BLOCKED):
         return "skipped"
@@ -119,7 +119,7 @@ def markdown(subject: Subject, executions: Sequence[Execution]) -> str:
     lines = [
         f"# p2pwire-conformance {VERSION}: {subject.name}",
         "",
-        "| group | runs | passed | red | warnings | n/a, blocked |",
+        "| group | runs | passed | red | warnings | n/a, blocked, info |",
     ]
     lines.append("| --- | --- | --- | --- | --- | --- |")
     for group, text in GROUPS.items():
@@ -127,7 +127,7 @@ def markdown(subject: Subject, executions: Sequence[Execution]) -> str:
         if members:
             counted = Counter(one.verdict for one in members)
             red = sum(counted[verdict] for verdict in RED)
-            other = counted[Verdict.NOT_APPLICABLE] + counted[Verdict.BLOCKED]
+            other = counted[Verdict.NOT_APPLICABLE] + counted[Verdict.BLOCKED] + counted[Verdict.INFO]
             row = (f"{group} {text}", len(members), counted[Verdict.PASS], red, counted[Verdict.WARN], other)
             lines.append(f"| {' | '.join(map(str, row))} |")
     found = [one for one in executions if one.verdict in RED | {Verdict.WARN}]

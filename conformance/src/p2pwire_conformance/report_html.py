@@ -38,6 +38,7 @@ WORST: Final = (
     Verdict.WARN,
     Verdict.BLOCKED,
     Verdict.PASS,
+    Verdict.INFO,
     Verdict.NOT_APPLICABLE,
 )
 """Of several verdicts of one case, the first in this list is shown."""

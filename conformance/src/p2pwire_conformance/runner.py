@@ -218,7 +218,7 @@ class Runner:
             verdict = Verdict.FAIL if case.is_must else Verdict.WARN
             check, kind, expected, actual = failed.check, failed.kind, failed.expected, failed.actual
         except Informed as measured:
-            actual = str(measured)
+            verdict, actual = Verdict.INFO, str(measured)
         except NotApplicable as reason:
             verdict, actual = Verdict.NOT_APPLICABLE, str(reason)
         except Untestable as reason:

@@ -205,7 +205,7 @@ def one_role(name: str, case: Case, roles: Sequence[str]) -> str:
 
 
 def _is_green(one: Execution) -> bool:
-    return one.verdict in (Verdict.PASS, Verdict.NOT_APPLICABLE)
+    return one.verdict in (Verdict.PASS, Verdict.INFO, Verdict.NOT_APPLICABLE)
 
 
 # --- benign variants ---
@@ -226,7 +226,7 @@ def try_benign(adapter: Adapter, benign: Benign, *, whole: bool = False) -> Tryi
         found.wrong.append(f"it cannot be tried: {fault}")
     for one in found.executions:
         lacks = one.verdict is Verdict.NOT_APPLICABLE and one.case.startswith(benign.not_applicable)
-        if one.verdict is not Verdict.PASS and not lacks:
+        if one.verdict not in (Verdict.PASS, Verdict.INFO) and not lacks:
             found.wrong.append(f"false failure: {one.line}")
     return found
 
@@ -257,7 +257,7 @@ def try_nothing(kind: str, command: Sequence[str]) -> Trying:
             found.wrong.append("what speaks no PCTL is taken for an adapter")
     finally:
         adapter.close()
-    found.wrong += [f"it passes {one.name}" for one in found.executions if one.verdict is Verdict.PASS]
+    found.wrong += [f"it passes {one.name}" for one in found.executions if one.verdict in (Verdict.PASS, Verdict.INFO)]
     return found
 
 

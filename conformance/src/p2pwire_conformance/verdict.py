@@ -10,6 +10,8 @@ class Verdict(StrEnum):
     """The outcome of one run."""
 
     PASS = "pass"
+    INFO = "info"
+    """Something was measured, of which nothing is too little."""
     FAIL = "fail"
     WARN = "warn"
     """A SHOULD is not followed."""

@@ -92,7 +92,7 @@ def one_handle_before_hello(t: Trial) -> None:
     link = t.connect()
     link.shake()
     link.expect_hello()
-    link.need(max_handles=3)  # one that takes fewer topics than that joins fewer itself
+    link.need(max_handles=8)  # one that takes few topics may join fewer itself
     early = _joins(link)
     if early > 1:
         link.fail("handles-before-hello", Kind.WRONG, "at most 1 JOIN before the other side's HELLO", f"{early} came")
