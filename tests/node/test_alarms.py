@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pwire.node.alarms import Alarms
+from p2pwire.node.alarms import Alarms, earliest
 
 STEP = st.one_of(
     st.tuples(st.just("set"), st.integers(0, 9), st.integers(0, 30)),
@@ -51,3 +51,8 @@ def test_a_key_may_be_set_again_while_it_comes_due() -> None:
         alarms.set(key, len(seen) + 1)
     assert seen == ["a", "a", "a"]
     assert alarms.next() == 4
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-3, 3).map(float)), max_size=5))
+def test_the_earliest_of_some_times(times: list[float | None]) -> None:
+    assert earliest(*times) == min((time for time in times if time is not None), default=None)

@@ -12,6 +12,7 @@ from p2pwire.content.objects import ObjectInfo
 from p2pwire.node import actions as act
 from p2pwire.node.events import FetchFailed, PeerBanned, PeerConnected, PeerDisconnected
 from p2pwire.node.seeding import MAX_READS
+from p2pwire.node.serving import ServingConfig
 from p2pwire.node.swarm import Phase
 from p2pwire.storage.memory import share_folder
 from p2pwire.testing.network import Host, Network
@@ -179,7 +180,7 @@ def test_a_peer_that_asks_for_all_and_reads_nothing_costs_little(bob: Host) -> N
     links = bob.node._core.links
     state = links[stranger.link]
     prepared = sum(len(reading.data) for reading in state.readings if reading.data is not None)
-    assert prepared <= 16 * BLOCK
+    assert prepared <= ServingConfig().prepared_blocks * BLOCK
     assert not links[link].readings
 
 

@@ -13,6 +13,15 @@ _SLACK: Final = 64
 """entries of the heap that may be out of date beside as many as are not, before they are swept out."""
 
 
+def earliest(*times: float | None) -> float | None:
+    """The earliest of some times, of which None is none at all: quicker than `min`, and asked after every event."""
+    found = None
+    for time in times:
+        if time is not None and (found is None or time < found):
+            found = time
+    return found
+
+
 class Alarms(Generic[Key]):
     """A heap of times whose entries are left behind when a key's time changes, and skipped when they come up."""
 

@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from p2pwire.node.address import Endpoint, Scope
-from p2pwire.node.alarms import Alarms
+from p2pwire.node.alarms import Alarms, earliest
 from p2pwire.node.bans import Bans
 from p2pwire.node.dialqueue import Candidate, DialQueues, DialTarget, Local, SourceName, SourceQueue
 from p2pwire.node.dialrules import Backoff, PortLimits
@@ -251,8 +251,7 @@ class Dialer:
         """When `next` is to be asked again; None: not before something else happens."""
         if not self._quiet:
             return now
-        times = [time for time in (self._alarms.next(), self._queues.next_timeout()) if time is not None]
-        return min(times, default=None)
+        return earliest(self._alarms.next(), self._queues.next_timeout())
 
     def failed(self, target: DialTarget, failure: DialFailure, now: float, *, identity: bytes | None = None) -> None:
         """No link came of a dial. `identity`: who answered, if anyone did."""

@@ -15,7 +15,7 @@ import attrs
 from p2pwire.connection.budget import TokenBucket
 from p2pwire.connection.commands import SharePeers
 from p2pwire.node.address import Endpoint, Scope
-from p2pwire.node.alarms import Alarms
+from p2pwire.node.alarms import Alarms, earliest
 from p2pwire.node.dialrules import Window
 from p2pwire.node.members import OWN_NUMBER, Member, Members
 from p2pwire.node.peerbook import Origin, Outcome, PeerBook
@@ -421,8 +421,7 @@ class Exchange:
     def next_timeout(self, now: float) -> float | None:
         """When `due` has something new; None: not before something else happens."""
         self._settle(now)
-        times = [time for time in (self._lapses.next(), self._deadlines.next()) if time is not None]
-        return min(times, default=None)
+        return earliest(self._lapses.next(), self._deadlines.next())
 
     def _collect(self, now: float) -> None:
         """Make ready what is due. Whether a bucket was emptied meanwhile is looked at when it is its turn."""
@@ -431,6 +430,8 @@ class Exchange:
             self._ready.setdefault(link, {})[topic] = None
 
     def _settle(self, now: float) -> None:
+        if not self._stale:
+            return
         stale, self._stale = self._stale, {}
         for link, topic in stale:
             when = self._ready_at(link, topic, link.shares[topic], now)

@@ -19,7 +19,7 @@ from p2pwire.crypto.identity import Identity
 from p2pwire.node.actions import HangUp, ResumeReading
 from p2pwire.node.address import Endpoint, Scope
 from p2pwire.node.admission import Admission
-from p2pwire.node.alarms import Alarms
+from p2pwire.node.alarms import Alarms, earliest
 from p2pwire.node.announcing import Announcing
 from p2pwire.node.asking import INTEREST_COST, Asking
 from p2pwire.node.config import NodeConfig
@@ -313,7 +313,7 @@ class Links:
 
     def next_timeout(self) -> float | None:
         """When `on_time` is to be called."""
-        times = (
+        return earliest(
             self._alarms.next(),
             self._asking.next_timeout(),
             self._downloads.next_timeout(),
@@ -321,7 +321,6 @@ class Links:
             self._seeding.next_timeout(),
             self.meeting.next_timeout(),
         )
-        return min((time for time in times if time is not None), default=None)
 
     # --- events: the handshake ---
 

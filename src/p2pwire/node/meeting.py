@@ -17,6 +17,7 @@ from p2pwire.connection.grease import choose
 from p2pwire.crypto.identity import Identity
 from p2pwire.node.actions import Dial
 from p2pwire.node.address import Endpoint
+from p2pwire.node.alarms import earliest
 from p2pwire.node.bans import Bans
 from p2pwire.node.core import Core
 from p2pwire.node.dialer import Anchor, Dialer, DialFailure, DialLimits
@@ -324,8 +325,7 @@ class Meeting:
         if self._core.closing:
             return None
         now = self._core.now
-        times = (self._own.next_timeout(), self._exchange.next_timeout(now), self._dialer.next_timeout(now))
-        return min((time for time in times if time is not None), default=None)
+        return earliest(self._own.next_timeout(), self._exchange.next_timeout(now), self._dialer.next_timeout(now))
 
 
 def _failure(link: Link, target: DialTarget, event: Closed) -> DialFailure:

@@ -15,6 +15,7 @@ from p2pwire.connection.commands import GrantCredit, RejectRequest, SendBlocks
 from p2pwire.connection.transfer import DATA_OVERHEAD
 from p2pwire.content.merkle import HASH, block_count, proof_count, tree_height
 from p2pwire.node.actions import ReadBlocks
+from p2pwire.node.alarms import earliest
 from p2pwire.node.announcing import Announcing
 from p2pwire.node.core import Core
 from p2pwire.node.downloads import Downloads
@@ -305,8 +306,7 @@ class Seeding:
 
     def next_timeout(self) -> float | None:
         """When `review` is due."""
-        times = (self._uploads.next_timeout(), self._outflow.next_timeout())
-        return min((time for time in times if time is not None), default=None)
+        return earliest(self._uploads.next_timeout(), self._outflow.next_timeout())
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:

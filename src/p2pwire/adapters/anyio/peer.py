@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -206,6 +207,7 @@ class _Outside:
     """What brings new links: listening, dialling, looking up names."""
 
     def __init__(self) -> None:
+        self.now = _clock()
         self._flows: dict[int, Flow] = {}
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._workers = Workers()
@@ -356,10 +358,6 @@ class _Outside:
             self._ended.set()
             self._workers.close()
 
-    def now(self) -> float:
-        """See `Outside`."""
-        return anyio.current_time()
-
     def wake_at(self, when: float | None) -> None:
         """See `Outside`."""
         if when is not None and (self._when is None or when < self._when):
@@ -371,6 +369,15 @@ class _Outside:
             await self._alarm.wait(inf if self._when is None else self._when)
             if self._when is not None and self._when <= anyio.current_time():
                 self.engine.on_time()
+
+
+def _clock() -> Callable[[], float]:
+    """The event loop's clock. Asyncio's own is forty times as quick as by way of anyio, and asked for each event."""
+    try:
+        ours = asyncio.current_task() is not None
+    except RuntimeError:
+        ours = False
+    return asyncio.get_running_loop().time if ours else anyio.current_time
 
 
 def _scan(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None) -> Shared:
