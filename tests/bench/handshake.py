@@ -17,6 +17,7 @@ from p2pwire.connection.config import Config, Role
 from p2pwire.connection.connection import Connection
 from p2pwire.connection.state import LinkState
 from p2pwire.crypto.identity import Identity
+from p2pwire.crypto.noise import StaticKey
 from tests.bench import rivals, tls
 from tests.bench.link import NOW, carry, take
 from tests.bench.run import Case, Run, repeated
@@ -25,11 +26,10 @@ AGREEMENTS: Final = 3
 """of each side in XX: ee, es, se."""
 
 
-def shake_hands(identities: tuple[Identity, Identity]) -> tuple[Connection, Connection]:
+def shake_hands(configs: tuple[Config, Config]) -> tuple[Connection, Connection]:
     """Both ends of a link that is open."""
     near, far = (
-        Connection(role, Config(identity), now=NOW, random=os.urandom)
-        for role, identity in zip(Role, identities, strict=True)
+        Connection(role, config, now=NOW, random=os.urandom) for role, config in zip(Role, configs, strict=True)
     )
     ends = ((near, far), (far, near))
     while near.state is not LinkState.OPEN or far.state is not LinkState.OPEN:
@@ -139,10 +139,13 @@ def measure(run: Run) -> None:
     """Handshakes a second of processor time."""
     certificate = run.directory / "handshake.pem"
     tls.write_certificate(certificate)
-    identities = Identity.from_seed(os.urandom(32)), Identity.from_seed(os.urandom(32))
+    # A static key for each process, as nodes have.
+    near, far = (
+        Config(Identity.from_seed(os.urandom(32)), static=StaticKey.from_seed(os.urandom(32))) for _ in range(2)
+    )
     times = 1 if run.quick else 10
     cases: dict[str, Case] = {
-        "p2pwire": run.rate(repeated(partial(shake_hands, identities), times)),
+        "p2pwire": run.rate(repeated(partial(shake_hands, (near, far)), times)),
         "key operations": run.rate(repeated(key_operations(), times)),
         "TLS 1.3 mutual": run.rate(repeated(partial(tls.handshake, *tls.mutual_contexts(certificate)), times)),
     }

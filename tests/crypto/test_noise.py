@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -21,6 +22,7 @@ from p2pwire.crypto.noise import (
     HandshakeOrderError,
     NoiseHandshake,
     NonceExhaustedError,
+    StaticKey,
     derive_psk,
 )
 from p2pwire.wire.registry import MAX_HANDSHAKE_MESSAGE, Suite
@@ -277,7 +279,8 @@ def test_low_order_keys_are_refused_wherever_they_come(key: bytes) -> None:
         X25519PrivateKey.from_private_bytes(STATIC[True]).exchange(X25519PublicKey.from_public_bytes(key))
     for number, attribute in ((0, "_ephemeral"), (1, "_ephemeral"), (1, "_static"), (2, "_static")):
         writer, reader = at_message(Suite.XX_AESGCM, number)
-        setattr(writer, attribute, WeakKey(key))
+        weak: Any = WeakKey(key)
+        setattr(writer, attribute, weak if attribute == "_ephemeral" else StaticKey(weak, key))
         message = write(writer)
         with pytest.raises(HandshakeFailed, match=f"^message {number + 1}: a public key has a low order$"):
             reader.read_message(message)

@@ -12,6 +12,7 @@ import attrs
 from p2pwire.connection.tap import Tap
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.crypto.identity import Identity
+from p2pwire.crypto.noise import StaticKey
 from p2pwire.wire import registry
 from p2pwire.wire.messages import Address
 from p2pwire.wire.registry import JoinFlag, ObjectKind, Suite, Version, is_grease16
@@ -128,6 +129,8 @@ class Config:
     """
 
     identity: Identity
+    static: StaticKey | None = attrs.field(default=None, repr=False, kw_only=True)
+    """The static key of this process; None: one is made for the connection [HS-020]."""
     topics: Mapping[bytes, Offer] = attrs.field(default=NO_TOPICS, repr=False)
     """topic -> offer: what this peer is willing to exchange."""
     taken: Container[bytes] = frozenset()

@@ -75,8 +75,8 @@ class Handshake:
         self._config = config
         self._role = role
         self._grease = grease
-        # Fresh per connection and never stored: the identity key signs this handshake, not the static key [HS-020].
-        self._static_seed = random(KEY_SIZE)
+        # Of this process or connection, never stored: the identity key signs the handshake, not this one [HS-020].
+        self._static_seed = random(KEY_SIZE) if config.static is None else config.static
         self._ephemeral_seed = random(KEY_SIZE)
         self._noise: NoiseHandshake | None = None
         self._offer = b""

@@ -29,8 +29,8 @@ UNIX_TIME: Final = 1_800_000_000.0
 
 def idle_links() -> Callable[[], object]:
     """One end of a link."""
-    identities = Identity.from_seed(os.urandom(32)), Identity.from_seed(os.urandom(32))
-    return lambda: shake_hands(identities)[1]
+    near, far = (Config(Identity.from_seed(os.urandom(32))) for _ in range(2))
+    return lambda: shake_hands((near, far))[1]
 
 
 def busy_links() -> Callable[[], object]:
