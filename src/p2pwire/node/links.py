@@ -20,7 +20,7 @@ from p2pwire.crypto.noise import KEY_SIZE, StaticKey
 from p2pwire.node.actions import HangUp, ResumeReading
 from p2pwire.node.address import Endpoint, Scope
 from p2pwire.node.admission import Admission
-from p2pwire.node.alarms import Alarms
+from p2pwire.node.alarms import Alarms, earliest
 from p2pwire.node.announcing import Announcing
 from p2pwire.node.asking import INTEREST_COST, Asking
 from p2pwire.node.config import NodeConfig
@@ -38,6 +38,9 @@ from p2pwire.wire.registry import FRAME_HEADER, MAX_UNWRITTEN_BLOCKS, CloseCode
 _ENOUGH_UNWRITTEN: Final = MAX_UNWRITTEN_BLOCKS + 1 - MAX_RUN
 """verified blocks that wait for the disk above which a link is held: a further run, which comes as a whole, is then
 still within the limit [FC-033]."""
+
+_REQUESTS_LIKE_A_BLOCK: Final = 50
+"""open requests of the other side that take about as much memory as a block."""
 
 
 class Links:
@@ -257,7 +260,10 @@ class Links:
     def _hold_or_go_on(self, link: Link) -> None:
         connection = link.connection
         # A link that this side has closed processes no input anyway, and its end is not to wait.
-        stalled = link.unwritten > _ENOUGH_UNWRITTEN and connection.state is LinkState.OPEN
+        # What is held for what the other side asked for counts as well, so that one link does not fill the memory both
+        # ways. What waits for the disk gets less by itself, so nothing is held up for ever.
+        enough = max(0, _ENOUGH_UNWRITTEN - link.serving.prepared - len(link.serving) // _REQUESTS_LIKE_A_BLOCK)
+        stalled = link.unwritten > enough and connection.state is LinkState.OPEN
         if stalled is not link.stalled:
             link.stalled = stalled
             if stalled:
@@ -310,7 +316,7 @@ class Links:
 
     def next_timeout(self) -> float | None:
         """When `on_time` is to be called."""
-        times = (
+        return earliest(
             self._alarms.next(),
             self._asking.next_timeout(),
             self._downloads.next_timeout(),
@@ -318,7 +324,6 @@ class Links:
             self._seeding.next_timeout(),
             self.meeting.next_timeout(),
         )
-        return min((time for time in times if time is not None), default=None)
 
     # --- events: the handshake ---
 
