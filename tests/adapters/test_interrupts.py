@@ -82,6 +82,30 @@ except* KeyboardInterrupt:
     print("left")
 """
 
+WHILE_CLOSING: Final = """
+import signal, socket, sys, anyio
+from p2pwire.adapters.anyio import Link, open_connection
+from p2pwire.connection.config import Config
+from p2pwire.crypto.identity import Identity
+
+async def interrupted(self, *arguments):
+    signal.raise_signal(signal.SIGINT)
+    await anyio.sleep(60)
+Link.aclose = interrupted
+
+async def main():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        stream = await anyio.connect_tcp(*silent.getsockname())
+        async with open_connection(stream, initiator=True, config=Config(Identity.from_seed(bytes(32)))):
+            signal.raise_signal(signal.SIGINT)
+            await anyio.sleep_forever()
+
+try:
+    anyio.run(main, backend=sys.argv[1])
+except* KeyboardInterrupt:
+    print("left")
+"""
+
 
 def run(program: str, *arguments: str) -> str:
     command = [sys.executable, "-c", program, *arguments]
@@ -98,6 +122,11 @@ def test_an_interrupt_in_the_midst_of_waiting_breaks_nothing(adapter: str, tmp_p
 @pytest.mark.parametrize("adapter", ["asyncio", "trio"])
 def test_a_second_interrupt_ends_the_program_at_once(adapter: str) -> None:
     assert run(WHILE_LEAVING, adapter) == "left\n"
+
+
+@pytest.mark.parametrize("adapter", ["asyncio", "trio"])
+def test_a_second_interrupt_ends_a_link_at_once(adapter: str) -> None:
+    assert run(WHILE_CLOSING, adapter) == "left\n"
 
 
 @pytest.mark.parametrize("adapter", ["asyncio", "trio"])
