@@ -18,6 +18,7 @@ from p2pwire.cli.arguments import reporting
 from p2pwire.cli.errors import CommandError
 from p2pwire.cli.output import Output
 from p2pwire.cli.text import count_text
+from p2pwire.testing.attackers import TRIALS
 from p2pwire.testing.simulation import Outcome, Scenario, ScenarioError, changed, load, shrink
 from p2pwire.testing.simulation import simulate as run
 
@@ -66,7 +67,8 @@ def simulate(
     ablation: bool,
     no_shrink: bool,
 ) -> None:
-    """Run SCENARIO on virtual time: one that comes along, or a .toml or .json file.
+    """Run SCENARIO on virtual time: one that comes along, or a .toml or .json file; or `attacks`, all attacks at full
+    size, with the figures of each (`--set attack=NAME` for one, `--set size=small` for small ones).
 
     The same scenario and seed give the same run, to the byte. Exits with 1 if a fetch fails, is not complete in time,
     or brings wrong bytes; then the seed is told, and the smallest scenario found that fails with it.
@@ -75,6 +77,9 @@ def simulate(
         p2pwire simulate churn --seeds 100
         p2pwire simulate flash-crowd --set leechers=50 --set policy.picker=random
     """
+    if scenario == "attacks":
+        _attack(output, dict(setting.partition("=")[::2] for setting in settings), str(first))
+        return
     chosen = _scenario(scenario, settings)
     variants = ABLATIONS if ablation else {"": {}}
     failed: list[tuple[Scenario, Outcome]] = []
@@ -94,6 +99,32 @@ def simulate(
             f"{failed[0][1].scenario}: {count_text(len(failed), 'run')} failed, the first with seed {failed[0][1].seed}"
         )
         raise CommandError("simulation-failed", text)
+
+
+def _attack(output: Output, settings: dict[str, str], seed: str) -> None:
+    """Try attacks, and tell what came of each."""
+    size = settings.pop("size", "full")
+    name = settings.pop("attack", "")
+    if settings or size not in ("small", "full") or (name and name not in TRIALS):
+        names = ", ".join(TRIALS)
+        raise click.BadParameter(
+            f"attacks takes size=small or size=full, and attack= one of {names}", param_hint="'--set'"
+        )
+    broken = []
+    for attack in [name] if name else TRIALS:
+        trial = TRIALS[attack]
+        finding = (trial.small if size == "small" else trial.full)(seed)
+        lines = [f"{attack}: {finding.promise}"]
+        for figure in finding.figures:
+            most = "" if figure.most is None else f", at most {figure.most:,} promised"
+            lines.append(
+                f"    {figure.name}: {figure.value:,} {figure.unit}".rstrip() + most + " BROKEN" * (not figure.kept)
+            )
+        output.result(lines, {"event": "attack", "size": size, "seed": seed, **attrs.asdict(finding)})
+        if not finding.kept:
+            broken.append(attack)
+    if broken:
+        raise CommandError("simulation-failed", f"promises broken: {', '.join(broken)}")
 
 
 def _scenario(name: str, settings: tuple[str, ...]) -> Scenario:

@@ -69,6 +69,11 @@ class Wire:
         return taken
 
     @property
+    def waiting(self) -> bool:
+        """Whether the network has not asked for all that was given: the window is full, or the uplink busy."""
+        return bool(self._unsent)
+
+    @property
     def ending(self) -> bool:
         """Whether nothing more will be sent."""
         return self.over or (self._ending and not self._unsent)
