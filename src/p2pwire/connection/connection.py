@@ -207,10 +207,12 @@ class Connection:
         opened = self._session.topics.opened(topic)
         return [] if opened is None else opened.units.spans()
 
-    def peer_holds(self, topic: bytes, unit: int) -> bool:
-        """Whether the other side holds a unit of an open topic."""
+    def peer_holds(self, topic: bytes, first: int, last: int | None = None) -> bool:
+        """Whether the other side holds a unit of an open topic, or all from the first to the last."""
         opened = self._session.topics.opened(topic)
-        return opened is not None and unit in opened.units
+        if opened is None:
+            return False
+        return first in opened.units if last is None else opened.units.holds(first, last)
 
     def peer_count(self, topic: bytes) -> int:
         """How many units of an open topic the other side holds."""

@@ -1,6 +1,9 @@
 """Announcing: HAVE for what was completed, LOST for what is gone.
 
-Changes links' `untold` and swarms' `fresh`.
+What the other side of a link holds itself is told with what it does not, or after a while: it matters only for how
+rare things are.
+
+Changes links' `untold` and `tells`, and swarms' `fresh`.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from p2pwire.node.alarms import Alarms
 from p2pwire.node.core import Core
 from p2pwire.node.link import Link
 from p2pwire.node.swarm import Swarm
-from p2pwire.wire.registry import HAVE_DELAY
+from p2pwire.wire.registry import HAVE_DELAY, HAVE_PATIENCE
 
 MAX_SPANS: Final = 8192
 """spans in one HAVE: 32 KiB of the 64 KiB that a frame holds."""
@@ -26,13 +29,14 @@ class Announcing:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._alarms: Alarms[Swarm] = Alarms()
+        self._held_back: Alarms[Link] = Alarms()
 
     def link_opened(self, swarm: Swarm, link: Link) -> None:
         """The topic is open on a link: it is told everything [TR-012]."""
         units = list(swarm.held.units())
         if units:
             link.untold[swarm.topic] = units
-            self._core.unsettle(link)
+            self._tell_soon(link)
 
     def link_closed(self, swarm: Swarm, link: Link) -> None:
         """The topic is open on a link no longer."""
@@ -88,11 +92,24 @@ class Announcing:
             for number in swarm.links:
                 link = self._core.links[number]
                 link.untold.setdefault(swarm.topic, []).extend(spans)
-                self._core.unsettle(link)
+                if not all(link.connection.peer_holds(swarm.topic, first, last) for first, last in spans):
+                    self._tell_soon(link)
+                elif not link.tells and link not in self._held_back:
+                    self._held_back.set(link, self._core.now + HAVE_PATIENCE)
+        for link in list(self._held_back.due(self._core.now)):
+            if link.id in self._core.links:
+                self._tell_soon(link)
         return due
+
+    def _tell_soon(self, link: Link) -> None:
+        link.tells = True
+        self._held_back.cancel(link)
+        self._core.unsettle(link)
 
     def tell(self, link: Link) -> None:
         """Send the HAVEs that are due on a link, as far as there is room."""
+        if not link.tells:
+            return
         while link.untold and link.connection.can_send:
             topic, untold = next(iter(link.untold.items()))
             del link.untold[topic]
@@ -101,10 +118,11 @@ class Announcing:
                 link.connection.send(cmd.TellUnits(topic, tuple(spans[:MAX_SPANS])))
                 if len(spans) > MAX_SPANS:
                     link.untold[topic] = spans[MAX_SPANS:]
+        link.tells = bool(link.untold)
 
     def next_timeout(self) -> float | None:
         """When `on_time` has something to do."""
-        return self._alarms.next()
+        return min((time for time in (self._alarms.next(), self._held_back.next()) if time is not None), default=None)
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

@@ -171,6 +171,8 @@ class Link:
     # Serving.
     untold: dict[bytes, list[tuple[int, int]]] = attrs.field(factory=dict)
     """topic -> units that are to be announced."""
+    tells: bool = False
+    """Whether that is to happen as soon as there is room; else it may wait."""
     serving: Serving = attrs.field(factory=Serving)
     """What the other side asked for."""
     readings: deque[Reading] = attrs.field(factory=deque)

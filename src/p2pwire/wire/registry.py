@@ -551,6 +551,10 @@ BANNED_IDENTITIES_PER_IP: Final = 3
 HAVE_DELAY: Final = 0.1
 """seconds for which HAVE is gathered per handle."""
 
+HAVE_PATIENCE: Final = 2.0
+"""seconds for which HAVE of units that the receiver holds itself may wait for others: of these it only learns how rare
+they are."""
+
 GREASE_ONE_IN: Final = 8
 """connections: one in so many carries GREASE."""
 
