@@ -17,7 +17,7 @@ from p2pwire.node.core import Core
 from p2pwire.node.flights import PickedRequest
 from p2pwire.node.link import Asked, Link
 from p2pwire.node.picker import Picker
-from p2pwire.node.swarm import PACE_SPAN, Phase, Swarm
+from p2pwire.node.swarm import Phase, Swarm
 from p2pwire.wire.registry import SNUB_TIMEOUTS, JoinFlag, RejectCode
 
 REQUEST_BATCH: Final = 32
@@ -41,11 +41,18 @@ ENDGAME_STEP: Final = 0.1
 INTEREST_COST: Final = 2
 """counted frames that it takes to turn INTEREST off and on again."""
 
-ENDGAME_BLOCKS: Final = 4
-"""blocks that come in the time for which one is in flight before it is asked of one more link."""
+WAIT_FACTOR: Final = 1.5
+"""times as long as usual that one of the last blocks is waited for before it is asked of another link."""
 
-ENDGAME_LONGEST: Final = 10.0
-"""seconds, at most, before that is done."""
+WAIT_LONGEST: Final = 30.0
+"""seconds, at most, before that is done: by then the request has timed out anyway."""
+
+WAITS_AVERAGED: Final = 8
+"""answers over which it is looked how long is usual."""
+
+MOST_MOVES: Final = 3
+"""times that a request gives way to one to another link; later ones stand beside each other, so that not all of them
+begin to wait anew for ever."""
 
 _NOT_HELD: Final = (RejectCode.NOT_AVAILABLE, RejectCode.OUT_OF_RANGE)
 
@@ -54,10 +61,11 @@ _NOT_HELD: Final = (RejectCode.NOT_AVAILABLE, RejectCode.OUT_OF_RANGE)
 class AskingConfig:
     """How far ahead blocks are asked of one link."""
 
-    first_window: int = attrs.field(default=4, validator=attrs.validators.ge(1))
+    first_window: int = attrs.field(default=2, validator=attrs.validators.ge(1))
     """Blocks asked of the first links, before it is known how quickly they come."""
-    least_window: int = attrs.field(default=2, validator=attrs.validators.ge(1))
-    """Blocks asked of one link however long they take."""
+    least_window: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+    """Blocks asked of one link however long they take: one that takes longer than `queue_time` needs no second one
+    behind it to keep the link busy, and the second one may come sooner from another link."""
     pipeline: int = attrs.field(default=256, validator=attrs.validators.ge(1))
     """Blocks asked of one link and not come yet: 4 MiB keep a link of 300 Mbit/s and 100 ms busy."""
     queue_time: float = 1.0
@@ -78,7 +86,7 @@ class Asking:
     def begin(self, swarm: Swarm, picker: Picker) -> None:
         """There is something to ask for, of all links of the swarm."""
         swarm.picker = picker
-        swarm.began_at = self._core.now
+        swarm.moves.clear()
         for number in swarm.links:
             self.link_opened(swarm, self._core.links[number])
 
@@ -179,7 +187,11 @@ class Asking:
     def answered(self, link: Link, request: int, blocks: int) -> None:
         """Blocks came: ask for more at a time as long as they come soon, and for less when they do not."""
         link.answered = True
-        took = self._core.now - link.asked[request].picked.at
+        asked = link.asked[request]
+        took = self._core.now - asked.picked.at
+        swarm, usual = asked.swarm, asked.swarm.usual_wait
+        swarm.usual_wait = usual + (took - usual) / WAITS_AVERAGED if usual else took
+        asked.picker.patience = min(WAIT_LONGEST, max(asked.picker.least_patience, WAIT_FACTOR * swarm.usual_wait))
         if took <= self._config.queue_time + link.delay:
             link.window = min(link.window + blocks, self._config.pipeline)
         else:
@@ -220,14 +232,20 @@ class Asking:
         link.asked[number] = Asked(swarm, picker, picked)
         link.numbers[picked] = number
         link.in_flight += picked.count
+        if picker.endgame and picked.count == 1:
+            self._give_up_others(swarm, picker, link, picked)
 
-    def keep_pace(self, swarm: Swarm, picker: Picker, blocks: int) -> None:
-        """Missing blocks came: how long others may be in flight before further links are asked for them."""
-        now = self._core.now
-        swarm.pace.add(blocks, now)
-        span = min(PACE_SPAN, now - swarm.began_at)
-        usual = ENDGAME_BLOCKS * span / swarm.pace.total(now)
-        picker.patience = min(ENDGAME_LONGEST, max(picker.least_patience, usual))
+    def _give_up_others(self, swarm: Swarm, picker: Picker, link: Link, picked: PickedRequest) -> None:
+        """One of the last blocks has been asked of a further link, since it does not come: what was asked of others
+        for it alone is cancelled. It costs them nothing if it still waits there, and mostly it does."""
+        moves = swarm.moves.get(picked.global_first, 0)
+        for holder, old in picker.asked_for(picked.global_first):
+            other = self._core.links[holder]
+            asked = other.asked[other.numbers[old]]
+            if holder != link.id and old.count == 1 and not asked.cancelled and moves < MOST_MOVES:
+                swarm.moves[picked.global_first] = moves + 1
+                asked.cancelled = True
+                self._core.send(other, cmd.CancelRequest(other.numbers[old]))
 
     def arrived(self, picker: Picker, link: Link, first: int, count: int) -> None:
         """Neighbouring blocks came: what was asked of others and is useless now is cancelled."""

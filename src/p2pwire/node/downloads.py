@@ -193,7 +193,6 @@ class Downloads:
         missing = picker.missing_of(first, count)
         if not missing:
             return 0, 0
-        self._asking.keep_pace(swarm, picker, missing.bit_count())
         self._asking.arrived(picker, link, first, count)
         size = 0
         for low, high in spans_of(missing):

@@ -29,7 +29,7 @@ class OutflowConfig:
     """Seconds of sending that are handed to carriers at a time."""
     least: int = BLOCK_SIZE
     """Bytes that are handed out in any case. What waits behind them can still be cancelled, or give way to others."""
-    lead: int = 16
+    lead: int = 8
     """Blocks by which a link may get ahead of the others for what it asks for."""
     patience: float = 1.0
     """Seconds, at least, for which a carrier that takes nothing holds up others."""

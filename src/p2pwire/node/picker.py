@@ -276,6 +276,10 @@ class Picker:
             self._land(link, state, request)
             self._reopen_missing(request)
 
+    def asked_for(self, block: int) -> list[tuple[int, PickedRequest]]:
+        """All (link, request) in flight that cover a block."""
+        return self._flights.covering(block)
+
     @property
     def least_patience(self) -> float:
         """Seconds that a block is in flight in any case before it is asked of one more link."""

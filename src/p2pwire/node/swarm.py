@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from enum import Enum, unique
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,15 +17,10 @@ from p2pwire.content.objects import ObjectInfo, topic_of
 from p2pwire.content.units import BlockMap, Layout
 from p2pwire.node.actions import RunToWrite
 from p2pwire.node.picker import Picker
-from p2pwire.node.rates import Recent
 from p2pwire.wire.registry import BLOCK_SIZE, MANIFEST_FILE, JoinFlag, ObjectKind, RejectCode
 
 if TYPE_CHECKING:
     from p2pwire.node.link import Link
-
-
-PACE_SPAN: Final = 16.0
-"""seconds over which it is looked how fast blocks come."""
 
 
 @unique
@@ -97,10 +92,10 @@ class Swarm:
     """identity -> content bytes that came from it."""
     uploaded: dict[int, int] = attrs.field(factory=dict)
     """unit -> blocks of it that were sent, to whomever."""
-    began_at: float = 0.0
-    """When blocks could first be asked for."""
-    pace: Recent = attrs.field(factory=lambda: Recent(PACE_SPAN))
-    """Missing blocks that came."""
+    usual_wait: float = 0.0
+    """Seconds from a request to its blocks, on average of late; 0 before any came."""
+    moves: dict[int, int] = attrs.field(factory=dict)
+    """block -> how often its request was given up for one to another link; of the last ones alone."""
     done: int = 0
     """Content bytes held."""
     total: int = 0
