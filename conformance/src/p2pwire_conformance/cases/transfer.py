@@ -324,7 +324,7 @@ def announces_what_it_gets(t: Trial) -> None:
         other.fail("have", Kind.WRONG, "HAVE of the units 0, 2 and 4", f"{_units(other)} came")
 
 
-@swarm("TR-0262", "TR-013", "fetch")
+@swarm("TR-0262", "TR-013@2", "fetch")
 def gathers_what_it_gets(t: Trial) -> None:
     """The same. The other peer is told of all three by one HAVE."""
     other = _completes_three(t)
