@@ -30,6 +30,7 @@ SMALL = {
     "churn": {"leechers": 4, "blocks": 8},
     "flash-crowd": {"leechers": 12, "blocks": 16, "peers": 4},
     "flash-crowd-1000": {"leechers": 12, "blocks": 8, "peers": 3},
+    "hostile": {"leechers": 4, "blocks": 8},
     "late-joiner": {"leechers": 4, "blocks": 8},
     "many-resources": {"leechers": 3, "resources": 6},
     "mixed": {"leechers": 6, "blocks": 12},

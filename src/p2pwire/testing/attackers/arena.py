@@ -46,6 +46,8 @@ class Finding:
     attack: str
     promise: str
     figures: tuple[Figure, ...]
+    size: str = "small"
+    """Of the trial: `small` or `full`."""
 
     @property
     def kept(self) -> bool:

@@ -12,8 +12,6 @@ from p2pwire.testing.attackers.stallers import SlowLoris, Stall
 from p2pwire.testing.attackers.transfers import Size
 from p2pwire.testing.network import Host
 from p2pwire.wire.registry import (
-    CONTROL_BURST,
-    CONTROL_RATE,
     DEFAULT_HANDLES,
     DEFAULT_IDLE,
     HALF_OPEN_PER_GROUP,
@@ -29,7 +27,7 @@ ALLOWED = {
     Stall.HELLO: HANDSHAKE_TIMEOUT + HELLO_TIMEOUT,
     Stall.RECORD: DEFAULT_IDLE,
     Stall.SILENCE: DEFAULT_IDLE,
-    Stall.READING: DEFAULT_IDLE + SERVE_TIMEOUT,
+    Stall.READING: DEFAULT_IDLE + SERVE_TIMEOUT + HANDSHAKE_TIMEOUT,
 }
 """Seconds for which a link may stand still somewhere, from the opening of the carrier; the last three from HELLO."""
 
@@ -92,7 +90,7 @@ def slow_loris(seed: str, size: Size) -> Finding:
     crowd = _half_open(seed, 5 * HALF_OPEN_PER_GROUP)
     figures += [
         Figure("bytes held per stalled link", round(holding), "bytes", LINK_MEMORY),
-        Figure("bytes held of them at the end", peak.now - peak.before, "bytes", 100_000),
+        Figure("bytes held of them at the end", peak.now - peak.before, "bytes", 30_000 * size.leechers),
         Figure("half-open links of one /24", crowd, "", HALF_OPEN_PER_GROUP),
         *arena.honest(time, peaceful),
     ]
@@ -127,15 +125,15 @@ def flooder(seed: str, size: Size) -> Finding:
     ended = {kind: voice for kind, voice in by_kind.items() if voice.close is not None}
     closed = [kind for kind, voice in ended.items() if _code(voice) == CloseCode.FLOOD]
     longest = max(_seconds(flood, ended[kind]) for kind in closed)
+    most = max(flood.sent[ended[kind]] for kind in closed)
     answered = {kind: voice.heard_bytes / voice.wire.sent for kind, voice in by_kind.items()}
-    budget = CONTROL_BURST + CONTROL_RATE * longest
     figures = (
         Figure("kinds of floods", len(by_kind)),
         Figure("of these, ended with FLOOD", len(closed)),
         Figure("ended with another code, at the first frame that is wrong", len(ended) - len(closed)),
         Figure("not ended, since each frame is new or paid for", len(by_kind) - len(ended), "", len(ENDLESS)),
-        Figure("seconds until FLOOD, at most", round(longest, 2), "s"),
-        Figure("frames until FLOOD, at most", max(flood.sent[ended[kind]] for kind in closed), "", budget + MARGIN),
+        Figure("time until FLOOD, at most", round(longest, 2), "s", QUICKLY),
+        Figure("frames that were on the way until FLOOD came, at most", most),
         Figure("bytes answered per byte sent, at most", round(max(answered.values()), 2), "", 2.0),
         Figure("bytes held per link, at most", round(peak.growth / len(by_kind)), "bytes", LINK_MEMORY),
         *arena.honest(time, peaceful),
@@ -144,8 +142,8 @@ def flooder(seed: str, size: Size) -> Finding:
     return Finding("flooder", promise, figures)
 
 
-MARGIN = 2000
-"""frames that are on the way when a link ends."""
+QUICKLY = 2.0
+"""seconds in which a flood of five thousand frames a second has used up any budget."""
 
 ENDLESS = ("HAVE, one unit each", "REQUEST and CANCEL", "CANCEL", "unknown frame, to be ignored")
 """Floods that need not end: what costs the victim next to nothing, or is limited by credit."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -29,7 +28,10 @@ def _trial(
     more: Mapping[str, int] | None = None,
 ) -> Trial:
     """`more`: what the full trial takes beside its size."""
-    return Trial(lambda seed: run(seed, small or Size()), partial(run, size=full, **(more or {})))
+    return Trial(
+        lambda seed: run(seed, small or Size()),
+        lambda seed: attrs.evolve(run(seed, full, **(more or {})), size="full"),
+    )
 
 
 TRIALS: Final[Mapping[str, Trial]] = {
@@ -52,7 +54,8 @@ TRIALS: Final[Mapping[str, Trial]] = {
 def findings_of(table: list[dict[str, Any]]) -> list[Finding]:
     """What `table_of` made, read again."""
     return [
-        Finding(row["attack"], row["promise"], tuple(Figure(**figure) for figure in row["figures"])) for row in table
+        Finding(row["attack"], row["promise"], tuple(Figure(**figure) for figure in row["figures"]), row["size"])
+        for row in table
     ]
 
 
@@ -65,7 +68,12 @@ def page(findings: list[Finding]) -> str:
     """Findings as a Markdown page part: for each attack the promise, and what was measured."""
     lines: list[str] = []
     for finding in findings:
-        lines += [f"### {finding.attack.replace('-', ' ').capitalize()}", "", finding.promise, ""]
+        lines += [
+            f"### {finding.attack.replace('-', ' ').capitalize()}",
+            "",
+            f"{finding.promise} Tried at {finding.size} size.",
+            "",
+        ]
         lines += ["| figure | measured | promised: at most |", "| --- | ---: | ---: |"]
         for figure in finding.figures:
             most = "" if figure.most is None else _number(figure.most, figure.unit)

@@ -16,10 +16,21 @@ A run that fails says so in `Outcome.failures`; `shrink` finds the smallest scen
 from __future__ import annotations
 
 from p2pwire.testing.simulation.run import Outcome, Simulation, bound, expand, simulate
-from p2pwire.testing.simulation.scenario import Event, Policy, Scenario, ScenarioError, bundled, changed, load, of_table
+from p2pwire.testing.simulation.scenario import (
+    Attack,
+    Event,
+    Policy,
+    Scenario,
+    ScenarioError,
+    bundled,
+    changed,
+    load,
+    of_table,
+)
 from p2pwire.testing.simulation.shrink import shrink
 
 __all__ = [
+    "Attack",
     "Event",
     "Outcome",
     "Policy",

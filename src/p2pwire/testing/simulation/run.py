@@ -11,8 +11,11 @@ from random import Random
 import attrs
 
 from p2pwire.storage.memory import SharedMemory, share_bytes
+from p2pwire.testing.attackers import ATTACKERS
+from p2pwire.testing.attackers.attacker import FIRST_GROUP
 from p2pwire.testing.clocks import Clock
 from p2pwire.testing.network import Host, Network, Reach, Way, address
+from p2pwire.testing.network.network import GROUPS
 from p2pwire.testing.simulation.scenario import Event, Scenario
 from p2pwire.wire.registry import BLOCK_SIZE
 
@@ -128,6 +131,10 @@ class Simulation:
             self.network.at(at, partial(self._join, number))
         for event in scenario.events:
             self.network.at(event.at, partial(self._happen, event))
+        for place, attack in enumerate(scenario.attackers):
+            kind, group = ATTACKERS[attack.kind], FIRST_GROUP + place * GROUPS // 64
+            attacker = kind(self.network, self.contents, self.hosts, count=attack.count, group=group)
+            self.network.at(attack.at, attacker.begin)
 
     def _clock(self) -> Clock:
         clocks, random = self.scenario.clocks, self.random

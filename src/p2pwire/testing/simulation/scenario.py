@@ -16,6 +16,7 @@ from p2pwire.node.node import NodeConfig
 from p2pwire.node.outflow import OutflowConfig
 from p2pwire.node.picker import PickerConfig
 from p2pwire.node.uploads import UploadConfig
+from p2pwire.testing.attackers import ATTACKERS
 
 MOST_HOSTS: Final = 10_000
 """hosts of a scenario: what one process can hold, with a few links each."""
@@ -219,6 +220,22 @@ class Event:
             raise ScenarioError("hosts", f"{len(self.hosts)} hosts, {self.kind} takes 2")
 
 
+@attrs.frozen
+class Attack:
+    """Hostile hosts of one kind, at addresses of their own, which aim at all others (`p2pwire.testing.attackers`)."""
+
+    __attrs_post_init__ = _check
+
+    kind: str = choice("liar", *ATTACKERS)
+    count: int = whole(1, 1, MOST_HOSTS)
+    at: float = number(0.0, 0, 1e6)
+    """Seconds from the beginning."""
+
+
+def _attacks(attacks: Iterable[Attack]) -> tuple[Attack, ...]:
+    return tuple(attacks)
+
+
 def _in_order(events: Iterable[Event]) -> tuple[Event, ...]:
     return tuple(events)
 
@@ -267,6 +284,7 @@ class Scenario:
     churn: Churn = attrs.field(factory=Churn, metadata={"part": Churn})
     policy: Policy = attrs.field(factory=Policy, metadata={"part": Policy})
     events: tuple[Event, ...] = attrs.field(default=(), converter=_in_order, metadata={"parts": Event})
+    attackers: tuple[Attack, ...] = attrs.field(default=(), converter=_attacks, metadata={"parts": Attack})
 
     def __attrs_post_init__(self) -> None:
         _check(self)
