@@ -162,7 +162,11 @@ def test_published_psk0_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("suite", "cipher"), [(Suite.XX_AESGCM, AESGCMCipher()), (Suite.XX_CHACHAPOLY, ChaChaPolyCipher())], ids=str
+    ("suite", "cipher"),
+    [
+        pytest.param(Suite.XX_AESGCM, AESGCMCipher(), id="AESGCM"),
+        pytest.param(Suite.XX_CHACHAPOLY, ChaChaPolyCipher(), id="ChaChaPoly"),
+    ],
 )
 def test_rekey_against_dissononce(suite: Suite, cipher: AESGCMCipher | ChaChaPolyCipher) -> None:
     key = bytes(range(100, 132))
