@@ -129,13 +129,23 @@ def _late(seconds: float) -> None:
 # --- how frames leave ---
 
 
+def _parted(plain: bytes) -> Iterable[bytes]:
+    """The frames one after another."""
+    at = 0
+    while at < len(plain):
+        end = at + 3 + int.from_bytes(plain[at + 1 : at + 3], "big")
+        yield plain[at:end]
+        at = end
+
+
 @variant
 def frame_per_record() -> None:
     def take(self: Any) -> list[Any]:
         ready, self._plain = self._plain, []
         if self._sealer is not None:
             while self._frames:
-                ready.append(self._sealer.seal(b"".join(self._frames.popleft()[1])))
+                ready += map(self._sealer.seal, _parted(b"".join(self._frames.popleft())))
+            self._gathered = None
             self.waiting = self.answers = 0
         return ready
 
@@ -182,10 +192,9 @@ def most_padding() -> None:
 
     def padded(self: Any) -> list[Any]:
         if self._sealer is not None and self._frames:
-            size = sum(size for size, _ in self._frames) % MAX_RECORD_PLAINTEXT
-            last = bytes(self._frames[-1][1][0][:1])
-            room = MAX_RECORD_PLAINTEXT - size - 3
-            if room > 0 and len(self._frames) < 50 and last != bytes([FrameType.CLOSE]):
+            waiting = [frame for parts in self._frames for frame in _parted(b"".join(parts))]
+            room = MAX_RECORD_PLAINTEXT - sum(map(len, waiting)) % MAX_RECORD_PLAINTEXT - 3
+            if room > 0 and len(waiting) < 50 and waiting[-1][0] != FrameType.CLOSE:
                 self.add(_frame(FrameType.PAD, bytes(room)))
         return take(self)
 

@@ -58,8 +58,9 @@ def bytes_not_counted() -> None:
 def pong_first() -> None:
     def first(session: Any, ping: Any) -> bool:
         frame = msg.Pong(ping.data).encode_frame()
-        session.outbox.add(frame, answer=True)
-        session.outbox._frames.rotate(1)
+        session.outbox._frames.appendleft((frame,))
+        session.outbox.waiting += len(frame)
+        session.outbox.answers += len(frame)
         return True
 
     incoming._HANDLERS[FrameType.PING] = first

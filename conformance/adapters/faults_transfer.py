@@ -9,7 +9,7 @@ from p2pwire.connection.faults import LinkFault
 from p2pwire.connection.outbox import Outbox
 from p2pwire.connection.session import Session
 from p2pwire.content import merkle
-from p2pwire.node import bans, links, meeting, outflow, seeding, swarm, uploads
+from p2pwire.node import asking, bans, links, meeting, outflow, seeding, swarm, uploads
 from p2pwire.wire import messages as msg
 from p2pwire.wire.registry import CloseCode, FrameType, RejectCode
 
@@ -61,6 +61,15 @@ def max_requests_of_others_ignored() -> None:
         return counted
 
     on_frame(FrameType.HELLO, lenient)
+    begin = asking.Asking.established
+
+    def wide(self: Any, link: Any, *rest: Any) -> Any:
+        begun = begin(self, link, *rest)
+        link.window = 64
+        return begun
+
+    asking.Asking.established = wide
+    asking.WINDOW_PARTS = 1000  # a request for each block
 
 
 @mutant
