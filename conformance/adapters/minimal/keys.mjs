@@ -2,7 +2,7 @@
 
 import {
   createCipheriv, createDecipheriv, createHash, createHmac, createPrivateKey, createPublicKey, diffieHellman,
-  generateKeyPairSync, sign, verify,
+  randomBytes, sign, verify,
 } from 'node:crypto'
 
 const NAME = 'Noise_XX_25519_AESGCM_SHA256'
@@ -10,6 +10,7 @@ const TAG = 16
 const REKEY_AFTER = 65536
 const FIELD = 2n ** 255n - 19n
 const PKCS8_ED25519 = Buffer.from('302e020100300506032b657004220420', 'hex')
+const PKCS8_X25519 = Buffer.from('302e020100300506032b656e04220420', 'hex')
 const littleEndian = (bytes) => BigInt('0x' + Buffer.from(bytes).reverse().toString('hex')) & (2n ** 255n - 1n)
 const SMALL_ORDER = new Set([0n, 1n, FIELD - 1n, ...[
   '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
@@ -25,12 +26,14 @@ export const signedText = (purpose, content) => Buffer.concat([Buffer.from(`p2pw
 
 const publicKey = (curve, raw) =>
   createPublicKey({ key: { kty: 'OKP', crv: curve, x: raw.toString('base64url') }, format: 'jwk' })
+const privateKey = (head, raw) =>
+  createPrivateKey({ key: Buffer.concat([head, raw]), format: 'der', type: 'pkcs8' })
 const rawOf = (key) => Buffer.from(key.export({ format: 'jwk' }).x, 'base64url')
 
 /** An Ed25519 key pair. */
 export class Identity {
   constructor(seed) {
-    this.key = createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, seed]), format: 'der', type: 'pkcs8' })
+    this.key = privateKey(PKCS8_ED25519, seed)
     this.public = rawOf(createPublicKey(this.key))
   }
 
@@ -67,9 +70,9 @@ export function proves(identity, purpose, content, signature) {
 /** An X25519 key pair. */
 export class Dh {
   constructor() {
-    const { publicKey: open, privateKey } = generateKeyPairSync('x25519')
-    this.key = privateKey
-    this.public = rawOf(open)
+    // Not `generateKeyPairSync`: Node 20 deadlocks if it frees a generated pair while it exports another.
+    this.key = privateKey(PKCS8_X25519, randomBytes(32))
+    this.public = rawOf(createPublicKey(this.key))
   }
 
   with(raw) {
