@@ -324,7 +324,7 @@ class DecodeWriter:
         out = self.out
         into, names = f"{name}_list", ", ".join(Run(list(element.fields)).locals)
         out(f"{into}: list[{element.title}] = []")
-        source = f"_{constant_name(element.title)}.iter_unpack({at.slice('end', 'memoryview(data)')})"
+        source = f"_{constant_name(element.title)}.iter_unpack({at.slice('end')})"
         out(f"for {names} in {source}:")
         with out.indent():
             for rule in element.rules:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import attrs
 
@@ -24,11 +25,13 @@ from p2pwire.generate.form import (
     Sequence,
     UnknownConstructError,
     VariableBytes,
+    element_size,
 )
 from p2pwire.generate.lines import Lines, bytes_literal
 from p2pwire.generate.runs import FORMATS, Run, Structs, split_run
 from p2pwire.generate.wording import constant_name, range_limit
 from p2pwire.wire.constructs import KnownValues
+from p2pwire.wire.registry import FRAME_HEADER
 
 
 class EncodeWriter:
@@ -55,39 +58,48 @@ class EncodeWriter:
         condition = size_broken(size, form.minimum, form.maximum)
         self._refuse(condition, field, value, f"{range_limit(form.minimum, form.maximum)} {what}")
 
+    # --- the methods ---
+
+    @contextmanager
+    def _encode(self) -> Iterator[None]:
+        self.out("def encode(self) -> bytes:")
+        with self.out.indent():
+            self.out('"""The message\'s bytes. Raises `EncodeError`."""')
+            yield
+
+    @contextmanager
+    def _encode_frame(self) -> Iterator[None]:
+        """`encode_frame`, and before it an `encode` that cuts a body out: whole frames are what is sent."""
+        with self._encode():
+            self.out(f"return self.encode_frame()[{FRAME_HEADER}:]")
+        self.out()
+        self.out("def encode_frame(self) -> bytes:")
+        with self.out.indent():
+            self.out('"""The whole frame: type, length and body. Raises `EncodeError`."""')
+            yield
+
+    @property
+    def _frame_type(self) -> str:
+        return f"0x{self.message.frame_type:02X}"
+
     # --- messages of one size ---
 
     def _fixed(self) -> None:
-        out, run = self.out, Run(list(self.message.fields))
-        mark = len(out.lines)
-        out("def _check(self) -> None:")
-        with out.indent():
-            self._checks()
-        checks = len(out.lines) > mark + 1
-        if checks:
-            out()
-        else:
-            del out.lines[mark:]
+        run = Run(list(self.message.fields))
         values = [_packed(field) for field in run.fields]
-        out("def encode(self) -> bytes:")
-        with out.indent():
-            out('"""The message\'s bytes. Raises `EncodeError`."""')
-            self._pack(checks, self.structs.name(run.format, ""), values, run)
         if self.message.frame_type is None:
-            return
-        frame = self.structs.name(">BH" + run.format[1:], "frame")
-        out()
-        out("def encode_frame(self) -> bytes:")
-        with out.indent():
-            out('"""The whole frame: type, length and body. Raises `EncodeError`."""')
-            self._pack(checks, frame, [f"0x{self.message.frame_type:02X}", str(run.size), *values], run)
+            with self._encode():
+                self._checks()
+                self._pack(self.structs.name(run.format, ""), values, run)
+        else:
+            with self._encode_frame():
+                self._checks()
+                name = self.structs.name(_framed(run.format), "frame")
+                self._pack(name, [self._frame_type, str(run.size), *values], run)
 
-    def _pack(self, check: bool, name: str, values: list[str], run: Run) -> None:
-        out = self.out
-        if check:
-            out("self._check()")
+    def _pack(self, name: str, values: list[str], run: Run) -> None:
         with self._packing(run.fields):
-            out.call(f"return {name}.pack(", values)
+            self.out.call(f"return {name}.pack(", values)
 
     def _packing(self, fields: Iterable[Field]) -> _Packing:
         return _Packing(self.out, list(fields))
@@ -148,32 +160,59 @@ class EncodeWriter:
 
     def _variable(self) -> None:
         out, message = self.out, self.message
+        size = None if message.frame_type is None or message.size_is_limited else self._size()
+        if size is not None:
+            with self._encode_frame():
+                self._checks()
+                self._encode_texts()
+                self._frame(size)
+            return
         out("def _parts(self) -> list[Buffer]:")
         with out.indent():
             self._checks()
             self._encode_texts()
             self._parts()
         out()
-        out("def encode(self) -> bytes:")
-        with out.indent():
-            out('"""The message\'s bytes. Raises `EncodeError`."""')
+        if message.frame_type is not None:
+            with self._encode_frame():
+                out("parts = self._parts()")
+                out("size = sum(map(len, parts))")
+                if message.size_is_limited:
+                    self._check_size("size")
+                out(f'return b"".join((_FRAME_HEADER.pack({self._frame_type}, size), *parts))')
+            return
+        with self._encode():
             if message.size_is_limited:
                 out('data = b"".join(self._parts())')
                 self._check_size("len(data)")
                 out("return data")
             else:
                 out('return b"".join(self._parts())')
-        if message.frame_type is None:
-            return
-        out()
-        out("def encode_frame(self) -> bytes:")
-        with out.indent():
-            out('"""The whole frame: type, length and body. Raises `EncodeError`."""')
-            out("parts = self._parts()")
-            out("size = sum(map(len, parts))")
-            if message.size_is_limited:
-                self._check_size("size")
-            out(f'return b"".join((_FRAME_HEADER.pack(0x{message.frame_type:02X}, size), *parts))')
+
+    def _size(self) -> str | None:
+        """The expression for the message's size; None if it takes more than the lengths of its fields."""
+        fixed, lengths = 0, []
+        for field in self.message.fields:
+            match field.form:
+                case _ if field.fixed_size is not None:
+                    fixed += field.fixed_size
+                    continue
+                case VariableBytes(prefix=prefix):
+                    least = most = 1
+                case Sequence(prefix=prefix, element=element):
+                    least, most = element_size(element)
+            if field.condition is not None or least != most:
+                return None
+            fixed += 0 if prefix is None else prefix.size
+            lengths.append(f"{'' if least == 1 else f'{least} * '}len({_source(field)})")
+        return " + ".join([str(fixed), *lengths] if fixed else lengths)
+
+    def _frame(self, size: str) -> None:
+        """A frame whose size is known before its parts are made."""
+        calls, packed = self._part_calls(list(self.message.fields), [self._frame_type, size])
+        with self._packing(packed):
+            self.out.list_of_calls("parts: list[Buffer] = ", calls)
+        self.out('return b"".join(parts)')
 
     def _check_size(self, size: str) -> None:
         least, most = self.message.size_range
@@ -210,19 +249,26 @@ class EncodeWriter:
         if conditional:
             out("return parts")
 
-    def _part_calls(self, fields: list[Field]) -> tuple[list[tuple[str, list[str], str]], list[Field]]:
-        """The elements of the list of parts, and the fields that are packed in them."""
+    def _part_calls(
+        self, fields: list[Field], frame: list[str] | None = None
+    ) -> tuple[list[tuple[str, list[str], str]], list[Field]]:
+        """The elements of the list of parts, and the fields that are packed in them; `frame`: type and size of the
+        frame that they begin with."""
         calls: list[tuple[str, list[str], str]] = []
         packed: list[Field] = []
         left = fields
         while left:
             run, left = split_run(left)
-            if run.names:
-                values = [_packed(field) for field in run.fields]
-                if run.after is not None and run.prefix is not None:
-                    values.append(f"len({_source(run.after)})")
+            values = [_packed(field) for field in run.fields]
+            if run.after is not None and run.prefix is not None:
+                values.append(f"len({_source(run.after)})")
+            if frame is not None:
+                name = self.structs.name(_framed(run.format), "frame") if values else "_FRAME_HEADER"
+                calls.append((f"{name}.pack(", [*frame, *values], ")"))
+                frame = None
+            elif values:
                 calls.append((f"{self.structs.name(run.format, run.names[0])}.pack(", values, ")"))
-                packed.extend(run.fields)
+            packed.extend(run.fields)
             if left:
                 field, *left = left
                 calls.append((self._part(field), [], ""))
@@ -287,6 +333,11 @@ class _Packing:
 
 def _packed(field: Field) -> str:
     return bytes_literal(field.form.value) if isinstance(field.form, Constant) else attribute(field.name)
+
+
+def _framed(code: str) -> str:
+    """The format of a frame whose body begins with what this format has."""
+    return f">BH{code[1:]}"
 
 
 def _source(field: Field) -> str:

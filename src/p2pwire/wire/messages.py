@@ -152,15 +152,12 @@ class PreambleHeader:
         made: PreambleHeader = message
         return made
 
-    def _check(self) -> None:
+    def encode(self) -> bytes:
+        """The message's bytes. Raises `EncodeError`."""
         if not 1 <= self.kind <= 3:
             raise EncodeError("PreambleHeader", "kind", self.kind, "1..3")
         if not 4 <= self.length <= 512:
             raise EncodeError("PreambleHeader", "length", self.length, "4..512")
-
-    def encode(self) -> bytes:
-        """The message's bytes. Raises `EncodeError`."""
-        self._check()
         try:
             return _PREAMBLE_HEADER.pack(b"\x89P2PW\x0d\x0a\x1a", self.kind, self.length)
         except struct.error:
@@ -549,13 +546,10 @@ class HandshakeHeader:
         made: HandshakeHeader = message
         return made
 
-    def _check(self) -> None:
-        if not 1 <= self.length <= 1024:
-            raise EncodeError("HandshakeHeader", "length", self.length, "1..1024")
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        self._check()
+        if not 1 <= self.length <= 1024:
+            raise EncodeError("HandshakeHeader", "length", self.length, "1..1024")
         try:
             return _HANDSHAKE_HEADER.pack(self.length)
         except struct.error:
@@ -665,13 +659,10 @@ class RecordHeader:
         made: RecordHeader = message
         return made
 
-    def _check(self) -> None:
-        if not 17 <= self.length <= 65535:
-            raise EncodeError("RecordHeader", "length", self.length, "17..65535")
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        self._check()
+        if not 17 <= self.length <= 65535:
+            raise EncodeError("RecordHeader", "length", self.length, "17..65535")
         try:
             return _RECORD_HEADER.pack(self.length)
         except struct.error:
@@ -712,13 +703,10 @@ class FrameHeader:
         made: FrameHeader = message
         return made
 
-    def _check(self) -> None:
-        if not 0 <= self.length <= 65516:
-            raise EncodeError("FrameHeader", "length", self.length, "0..65516")
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        self._check()
+        if not 0 <= self.length <= 65516:
+            raise EncodeError("FrameHeader", "length", self.length, "0..65516")
         try:
             return _FRAME_HEADER.pack(self.type, self.length)
         except struct.error:
@@ -1255,10 +1243,7 @@ class Hello:
 
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        data = b"".join(self._parts())
-        if len(data) > 65516:
-            raise EncodeError("Hello", "", len(data), "6..65516 bytes")
-        return data
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
@@ -1296,26 +1281,23 @@ class Pad:
         made: Pad = message
         return made
 
-    def _parts(self) -> list[Buffer]:
-        if len(self.data) > 65516:
-            raise EncodeError("Pad", "data", len(self.data), "0..65516 bytes")
-        return [self.data]
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        return b"".join(self._parts())
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
-        parts = self._parts()
-        size = sum(map(len, parts))
-        return b"".join((_FRAME_HEADER.pack(0x01, size), *parts))
+        if len(self.data) > 65516:
+            raise EncodeError("Pad", "data", len(self.data), "0..65516 bytes")
+        parts: list[Buffer] = [_FRAME_HEADER.pack(0x01, len(self.data)), self.data]
+        return b"".join(parts)
 
 
 _UNLOCKED_PAD: Final = _unlocked(Pad)
 
 
 _CLOSE: Final = struct.Struct(">HB")
+_CLOSE_FRAME: Final = struct.Struct(">BHHB")
 
 
 @attrs.frozen(weakref_slot=False)
@@ -1358,7 +1340,12 @@ class Close:
         made: Close = message
         return made
 
-    def _parts(self) -> list[Buffer]:
+    def encode(self) -> bytes:
+        """The message's bytes. Raises `EncodeError`."""
+        return self.encode_frame()[3:]
+
+    def encode_frame(self) -> bytes:
+        """The whole frame: type, length and body. Raises `EncodeError`."""
         try:
             detail_raw = self.detail.encode("utf-8")
         except UnicodeEncodeError:
@@ -1368,19 +1355,10 @@ class Close:
         if _CONTROLS.search(self.detail):
             raise EncodeError("Close", "detail", self.detail, "without control characters")
         try:
-            return [_CLOSE.pack(self.code, self.frame_type), detail_raw]
+            parts: list[Buffer] = [_CLOSE_FRAME.pack(0x02, 3 + len(detail_raw), self.code, self.frame_type), detail_raw]
         except struct.error:
             raise _unpackable(self, code=16, frame_type=8) from None
-
-    def encode(self) -> bytes:
-        """The message's bytes. Raises `EncodeError`."""
-        return b"".join(self._parts())
-
-    def encode_frame(self) -> bytes:
-        """The whole frame: type, length and body. Raises `EncodeError`."""
-        parts = self._parts()
-        size = sum(map(len, parts))
-        return b"".join((_FRAME_HEADER.pack(0x02, size), *parts))
+        return b"".join(parts)
 
 
 _UNLOCKED_CLOSE: Final = _unlocked(Close)
@@ -1415,21 +1393,14 @@ class Ping:
         made: Ping = message
         return made
 
-    def _check(self) -> None:
-        if len(self.data) != 8:
-            raise EncodeError("Ping", "data", self.data, "8 bytes")
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        self._check()
-        try:
-            return _PING.pack(self.data)
-        except struct.error:
-            raise _unpackable(self, data=0) from None
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
-        self._check()
+        if len(self.data) != 8:
+            raise EncodeError("Ping", "data", self.data, "8 bytes")
         try:
             return _PING_FRAME.pack(0x04, 8, self.data)
         except struct.error:
@@ -1468,21 +1439,14 @@ class Pong:
         made: Pong = message
         return made
 
-    def _check(self) -> None:
-        if len(self.data) != 8:
-            raise EncodeError("Pong", "data", self.data, "8 bytes")
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        self._check()
-        try:
-            return _PONG.pack(self.data)
-        except struct.error:
-            raise _unpackable(self, data=0) from None
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
-        self._check()
+        if len(self.data) != 8:
+            raise EncodeError("Pong", "data", self.data, "8 bytes")
         try:
             return _PONG_FRAME.pack(0x06, 8, self.data)
         except struct.error:
@@ -1530,23 +1494,16 @@ class Join:
         made: Join = message
         return made
 
-    def _check(self) -> None:
+    def encode(self) -> bytes:
+        """The message's bytes. Raises `EncodeError`."""
+        return self.encode_frame()[3:]
+
+    def encode_frame(self) -> bytes:
+        """The whole frame: type, length and body. Raises `EncodeError`."""
         if len(self.topic) != 32:
             raise EncodeError("Join", "topic", self.topic, "32 bytes")
         if len(self.cap) != 32:
             raise EncodeError("Join", "cap", self.cap, "32 bytes")
-
-    def encode(self) -> bytes:
-        """The message's bytes. Raises `EncodeError`."""
-        self._check()
-        try:
-            return _JOIN.pack(self.handle, self.flags, self.topic, self.cap)
-        except struct.error:
-            raise _unpackable(self, handle=16, flags=8, topic=0, cap=0) from None
-
-    def encode_frame(self) -> bytes:
-        """The whole frame: type, length and body. Raises `EncodeError`."""
-        self._check()
         try:
             return _JOIN_FRAME.pack(0x10, 67, self.handle, self.flags, self.topic, self.cap)
         except struct.error:
@@ -1590,21 +1547,14 @@ class Refuse:
         made: Refuse = message
         return made
 
-    def _check(self) -> None:
-        if self.code != 0:
-            raise EncodeError("Refuse", "code", self.code, "0")
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        self._check()
-        try:
-            return _REFUSE.pack(self.handle, self.code)
-        except struct.error:
-            raise _unpackable(self, handle=16, code=8) from None
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
-        self._check()
+        if self.code != 0:
+            raise EncodeError("Refuse", "code", self.code, "0")
         try:
             return _REFUSE_FRAME.pack(0x12, 3, self.handle, self.code)
         except struct.error:
@@ -1645,10 +1595,7 @@ class Leave:
 
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        try:
-            return _LEAVE.pack(self.handle)
-        except struct.error:
-            raise _unpackable(self, handle=16) from None
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
@@ -1701,23 +1648,16 @@ class Object:
         made: Object = message
         return made
 
-    def _check(self) -> None:
+    def encode(self) -> bytes:
+        """The message's bytes. Raises `EncodeError`."""
+        return self.encode_frame()[3:]
+
+    def encode_frame(self) -> bytes:
+        """The whole frame: type, length and body. Raises `EncodeError`."""
         if not 0 <= self.length <= 70368744177664:
             raise EncodeError("Object", "length", self.length, "0..2^46")
         if len(self.root) != 32:
             raise EncodeError("Object", "root", self.root, "32 bytes")
-
-    def encode(self) -> bytes:
-        """The message's bytes. Raises `EncodeError`."""
-        self._check()
-        try:
-            return _OBJECT.pack(self.handle, self.kind, self.length, self.root)
-        except struct.error:
-            raise _unpackable(self, handle=16, kind=8, length=64, root=0) from None
-
-    def encode_frame(self) -> bytes:
-        """The whole frame: type, length and body. Raises `EncodeError`."""
-        self._check()
         try:
             return _OBJECT_FRAME.pack(0x16, 43, self.handle, self.kind, self.length, self.root)
         except struct.error:
@@ -1758,13 +1698,10 @@ class Span:
         made: Span = message
         return made
 
-    def _check(self) -> None:
-        if self.last < self.first:
-            raise EncodeError("Span", "last", self.last, "at least first")
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        self._check()
+        if self.last < self.first:
+            raise EncodeError("Span", "last", self.last, "at least first")
         try:
             return _SPAN.pack(self.first, self.last)
         except struct.error:
@@ -1775,6 +1712,7 @@ _UNLOCKED_SPAN: Final = _unlocked(Span)
 
 
 _HAVE: Final = struct.Struct(">HH")
+_HAVE_FRAME: Final = struct.Struct(">BHHH")
 
 
 @attrs.frozen(weakref_slot=False)
@@ -1804,7 +1742,7 @@ class Have:
         if end > len(data):
             raise _truncated("Have", 4, len(data), spans=4 * spans_count)
         spans_list: list[Span] = []
-        for first, last in _SPAN.iter_unpack(memoryview(data)[4:end]):
+        for first, last in _SPAN.iter_unpack(data[4:end]):
             if last < first:
                 raise DecodeError(
                     "Have", f"spans[{len(spans_list)}].last", last, "at least first", 4 + 4 * len(spans_list)
@@ -1826,31 +1764,31 @@ class Have:
         made: Have = message
         return made
 
-    def _parts(self) -> list[Buffer]:
+    def encode(self) -> bytes:
+        """The message's bytes. Raises `EncodeError`."""
+        return self.encode_frame()[3:]
+
+    def encode_frame(self) -> bytes:
+        """The whole frame: type, length and body. Raises `EncodeError`."""
         if not 1 <= len(self.spans) <= 16378:
             raise EncodeError("Have", "spans", len(self.spans), "1..16378 elements")
         if len(self.spans) > 1 and any(a.last >= b.first for a, b in pairwise(self.spans)):
             raise EncodeError("Have", "spans", self.spans, "ascending and disjoint")
         try:
-            return [_HAVE.pack(self.handle, len(self.spans)), *[e.encode() for e in self.spans]]
+            parts: list[Buffer] = [
+                _HAVE_FRAME.pack(0x18, 4 + 4 * len(self.spans), self.handle, len(self.spans)),
+                *[e.encode() for e in self.spans],
+            ]
         except struct.error:
             raise _unpackable(self, handle=16) from None
-
-    def encode(self) -> bytes:
-        """The message's bytes. Raises `EncodeError`."""
-        return b"".join(self._parts())
-
-    def encode_frame(self) -> bytes:
-        """The whole frame: type, length and body. Raises `EncodeError`."""
-        parts = self._parts()
-        size = sum(map(len, parts))
-        return b"".join((_FRAME_HEADER.pack(0x18, size), *parts))
+        return b"".join(parts)
 
 
 _UNLOCKED_HAVE: Final = _unlocked(Have)
 
 
 _LOST: Final = struct.Struct(">HH")
+_LOST_FRAME: Final = struct.Struct(">BHHH")
 
 
 @attrs.frozen(weakref_slot=False)
@@ -1880,7 +1818,7 @@ class Lost:
         if end > len(data):
             raise _truncated("Lost", 4, len(data), spans=4 * spans_count)
         spans_list: list[Span] = []
-        for first, last in _SPAN.iter_unpack(memoryview(data)[4:end]):
+        for first, last in _SPAN.iter_unpack(data[4:end]):
             if last < first:
                 raise DecodeError(
                     "Lost", f"spans[{len(spans_list)}].last", last, "at least first", 4 + 4 * len(spans_list)
@@ -1902,25 +1840,24 @@ class Lost:
         made: Lost = message
         return made
 
-    def _parts(self) -> list[Buffer]:
+    def encode(self) -> bytes:
+        """The message's bytes. Raises `EncodeError`."""
+        return self.encode_frame()[3:]
+
+    def encode_frame(self) -> bytes:
+        """The whole frame: type, length and body. Raises `EncodeError`."""
         if not 1 <= len(self.spans) <= 16378:
             raise EncodeError("Lost", "spans", len(self.spans), "1..16378 elements")
         if len(self.spans) > 1 and any(a.last >= b.first for a, b in pairwise(self.spans)):
             raise EncodeError("Lost", "spans", self.spans, "ascending and disjoint")
         try:
-            return [_LOST.pack(self.handle, len(self.spans)), *[e.encode() for e in self.spans]]
+            parts: list[Buffer] = [
+                _LOST_FRAME.pack(0x1A, 4 + 4 * len(self.spans), self.handle, len(self.spans)),
+                *[e.encode() for e in self.spans],
+            ]
         except struct.error:
             raise _unpackable(self, handle=16) from None
-
-    def encode(self) -> bytes:
-        """The message's bytes. Raises `EncodeError`."""
-        return b"".join(self._parts())
-
-    def encode_frame(self) -> bytes:
-        """The whole frame: type, length and body. Raises `EncodeError`."""
-        parts = self._parts()
-        size = sum(map(len, parts))
-        return b"".join((_FRAME_HEADER.pack(0x1A, size), *parts))
+        return b"".join(parts)
 
 
 _UNLOCKED_LOST: Final = _unlocked(Lost)
@@ -1960,21 +1897,14 @@ class Interest:
         made: Interest = message
         return made
 
-    def _check(self) -> None:
-        if not 0 <= self.on <= 1:
-            raise EncodeError("Interest", "on", self.on, "0..1")
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        self._check()
-        try:
-            return _INTEREST.pack(self.handle, self.on)
-        except struct.error:
-            raise _unpackable(self, handle=16, on=8) from None
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
-        self._check()
+        if not 0 <= self.on <= 1:
+            raise EncodeError("Interest", "on", self.on, "0..1")
         try:
             return _INTEREST_FRAME.pack(0x1C, 3, self.handle, self.on)
         except struct.error:
@@ -2015,10 +1945,7 @@ class Credit:
 
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        try:
-            return _CREDIT.pack(self.blocks)
-        except struct.error:
-            raise _unpackable(self, blocks=64) from None
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
@@ -2068,21 +1995,14 @@ class Suggest:
         made: Suggest = message
         return made
 
-    def _check(self) -> None:
-        if self.last < self.first:
-            raise EncodeError("Suggest", "last", self.last, "at least first")
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        self._check()
-        try:
-            return _SUGGEST.pack(self.handle, self.first, self.last)
-        except struct.error:
-            raise _unpackable(self, handle=16, first=16, last=16) from None
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
-        self._check()
+        if self.last < self.first:
+            raise EncodeError("Suggest", "last", self.last, "at least first")
         try:
             return _SUGGEST_FRAME.pack(0x1F, 6, self.handle, self.first, self.last)
         except struct.error:
@@ -2137,23 +2057,16 @@ class Request:
         made: Request = message
         return made
 
-    def _check(self) -> None:
+    def encode(self) -> bytes:
+        """The message's bytes. Raises `EncodeError`."""
+        return self.encode_frame()[3:]
+
+    def encode_frame(self) -> bytes:
+        """The whole frame: type, length and body. Raises `EncodeError`."""
         if not 0 <= self.level <= 6:
             raise EncodeError("Request", "level", self.level, "0..6")
         if self.block & ((1 << self.level) - 1):
             raise EncodeError("Request", "block", self.block, "a multiple of 2^level")
-
-    def encode(self) -> bytes:
-        """The message's bytes. Raises `EncodeError`."""
-        self._check()
-        try:
-            return _REQUEST.pack(self.id, self.handle, self.file, self.block, self.level)
-        except struct.error:
-            raise _unpackable(self, id=32, handle=16, file=32, block=32, level=8) from None
-
-    def encode_frame(self) -> bytes:
-        """The whole frame: type, length and body. Raises `EncodeError`."""
-        self._check()
         try:
             return _REQUEST_FRAME.pack(0x20, 15, self.id, self.handle, self.file, self.block, self.level)
         except struct.error:
@@ -2164,6 +2077,7 @@ _UNLOCKED_REQUEST: Final = _unlocked(Request)
 
 
 _DATA: Final = struct.Struct(">IIB")
+_DATA_FRAME: Final = struct.Struct(">BHIIB")
 
 
 @attrs.frozen(weakref_slot=False)
@@ -2210,7 +2124,12 @@ class Data:
         made: Data = message
         return made
 
-    def _parts(self) -> list[Buffer]:
+    def encode(self) -> bytes:
+        """The message's bytes. Raises `EncodeError`."""
+        return self.encode_frame()[3:]
+
+    def encode_frame(self) -> bytes:
+        """The whole frame: type, length and body. Raises `EncodeError`."""
         if len(self.proof) > 32:
             raise EncodeError("Data", "proof", len(self.proof), "0..32 elements")
         if any(len(e) != 32 for e in self.proof):
@@ -2218,19 +2137,14 @@ class Data:
         if not 1 <= len(self.data) <= 16384:
             raise EncodeError("Data", "data", len(self.data), "1..16384 bytes")
         try:
-            return [_DATA.pack(self.id, self.block, len(self.proof)), *self.proof, self.data]
+            parts: list[Buffer] = [
+                _DATA_FRAME.pack(0x22, 9 + 32 * len(self.proof) + len(self.data), self.id, self.block, len(self.proof)),
+                *self.proof,
+                self.data,
+            ]
         except struct.error:
             raise _unpackable(self, id=32, block=32) from None
-
-    def encode(self) -> bytes:
-        """The message's bytes. Raises `EncodeError`."""
-        return b"".join(self._parts())
-
-    def encode_frame(self) -> bytes:
-        """The whole frame: type, length and body. Raises `EncodeError`."""
-        parts = self._parts()
-        size = sum(map(len, parts))
-        return b"".join((_FRAME_HEADER.pack(0x22, size), *parts))
+        return b"".join(parts)
 
 
 _UNLOCKED_DATA: Final = _unlocked(Data)
@@ -2275,23 +2189,16 @@ class Reject:
         made: Reject = message
         return made
 
-    def _check(self) -> None:
+    def encode(self) -> bytes:
+        """The message's bytes. Raises `EncodeError`."""
+        return self.encode_frame()[3:]
+
+    def encode_frame(self) -> bytes:
+        """The whole frame: type, length and body. Raises `EncodeError`."""
         if not 1 <= self.code <= 6:
             raise EncodeError("Reject", "code", self.code, "1..6")
         if self.retry and self.code not in (2, 4):
             raise EncodeError("Reject", "retry", self.retry, "0 unless code is 2 or 4")
-
-    def encode(self) -> bytes:
-        """The message's bytes. Raises `EncodeError`."""
-        self._check()
-        try:
-            return _REJECT.pack(self.id, self.code, self.retry)
-        except struct.error:
-            raise _unpackable(self, id=32, code=8, retry=16) from None
-
-    def encode_frame(self) -> bytes:
-        """The whole frame: type, length and body. Raises `EncodeError`."""
-        self._check()
         try:
             return _REJECT_FRAME.pack(0x24, 7, self.id, self.code, self.retry)
         except struct.error:
@@ -2332,10 +2239,7 @@ class Cancel:
 
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        try:
-            return _CANCEL.pack(self.id)
-        except struct.error:
-            raise _unpackable(self, id=32) from None
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
@@ -2489,7 +2393,7 @@ class Peers:
 
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        return b"".join(self._parts())
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
@@ -2535,10 +2439,7 @@ class GetPeers:
 
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        try:
-            return _GET_PEERS.pack(self.handle, self.max)
-        except struct.error:
-            raise _unpackable(self, handle=16, max=8) from None
+        return self.encode_frame()[3:]
 
     def encode_frame(self) -> bytes:
         """The whole frame: type, length and body. Raises `EncodeError`."""
@@ -2581,13 +2482,10 @@ class ManifestHeader:
         made: ManifestHeader = message
         return made
 
-    def _check(self) -> None:
-        if not 0 <= self.count <= 1048576:
-            raise EncodeError("ManifestHeader", "count", self.count, "0..2^20")
-
     def encode(self) -> bytes:
         """The message's bytes. Raises `EncodeError`."""
-        self._check()
+        if not 0 <= self.count <= 1048576:
+            raise EncodeError("ManifestHeader", "count", self.count, "0..2^20")
         try:
             return _MANIFEST_HEADER.pack(b"P2PM\x01", self.count)
         except struct.error:
