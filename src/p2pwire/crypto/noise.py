@@ -9,7 +9,7 @@ The remote's faults raise HandshakeFailed and DecryptionFailed; everything else 
 
 from __future__ import annotations
 
-import hmac
+import struct
 from enum import Enum, auto
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal
@@ -18,6 +18,8 @@ import attrs
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from p2pwire.wire.registry import MAX_HANDSHAKE_MESSAGE, PROTOCOL_NAME, RECORD_TAG, Suite
 
@@ -100,6 +102,8 @@ _SUITES: Final = {
 
 _FIELD_PRIME: Final = 2**255 - 19
 
+_SHA256: Final = SHA256()
+
 _LOW_ORDER: Final = frozenset(
     (
         0,
@@ -114,13 +118,9 @@ _LOW_ORDER: Final = frozenset(
 
 def hkdf(salt: bytes, key_material: bytes, info: bytes, blocks: int) -> tuple[bytes, ...]:
     """HKDF-SHA256 (RFC 5869), its output cut into `blocks` pieces of 32 bytes. Noise's HKDF is this with no `info`."""
-    pseudorandom_key = hmac.digest(salt, key_material, "sha256")
-    output: list[bytes] = []
-    block = b""
-    for counter in range(1, blocks + 1):
-        block = hmac.digest(pseudorandom_key, block + info + bytes((counter,)), "sha256")
-        output.append(block)
-    return tuple(output)
+    # One call into the library: an HMAC for each block takes twice as long, and a handshake has eight of these.
+    output = HKDF(_SHA256, blocks * KEY_SIZE, salt, info).derive(key_material)
+    return struct.unpack("32s" * blocks, output)
 
 
 def derive_psk(secret: bytes) -> bytes:
