@@ -30,6 +30,7 @@ from p2pwire.wire.registry import (
     MAGIC,
     NO_FRAME_TYPE,
     CloseCode,
+    FrameType,
     PreambleKind,
     RefusalReason,
 )
@@ -313,8 +314,9 @@ class Connection:
     # --- inside: time ---
 
     def _advance_clock(self, now: float) -> None:
-        self._timers.advance(now)
-        self._timers.reading = self._reads()
+        timers = self._timers
+        timers.advance(now)
+        timers.reading = self._reads()
 
     def _reads(self) -> bool:
         return not self._held and not self._answers_full()
@@ -349,7 +351,7 @@ class Connection:
     def _advance(self) -> bool:
         """Parse one message. False if none is complete, or nothing more may be read now."""
         try:
-            done = self._parse()
+            done = self._read_frames() if self._state in _WANTS_FRAMES else self._read_clear()
         except SilentFault as fault:
             self._session.requests.tell_blocks()
             self._give_up(fault.code, fault.text)
@@ -360,10 +362,9 @@ class Connection:
             return done or (self._ended and self._end_of_stream())
         return True
 
-    def _parse(self) -> bool:
+    def _read_clear(self) -> bool:
+        """A preamble or a message of the handshake."""
         state = self._state
-        if state in _WANTS_FRAMES:
-            return self._read_frames()
         if state in _WANTS_PREAMBLE:
             preamble = self._inbox.preamble()
             if preamble is not None:
@@ -479,9 +480,9 @@ class Connection:
         if self._answers_full():
             self._timers.reading = False
             return self._session.requests.tell_blocks()
-        inbox, session = self._inbox, self._session
+        inbox, session, state = self._inbox, self._session, self._state
         while True:
-            if self._state is LinkState.OPEN and inbox.take(session.take_blocks) and self._events:
+            if state is LinkState.OPEN and inbox.take(FrameType.DATA, session.take_blocks) and self._events:
                 return True
             found = inbox.frame()
             if found is not None:
@@ -491,14 +492,16 @@ class Connection:
             session.record_received()
         frame_type, body = found
         arrived = input_of(session, frame_type)
-        after = self._cell(arrived, frame_type)
+        after = next_link_state(state, arrived)
+        if after is not state:  # seldom, and then it may be a fault
+            after = self._cell(arrived, frame_type)
         try:
             close = receive(session, arrived, frame_type, body)
         except DecodeError as error:
             raise LinkFault(CloseCode.PROTOCOL, str(error), frame_type) from None  # [GN-007]
         except LinkFault as fault:
             raise LinkFault(fault.code, fault.text, frame_type) from None  # [CL-004]
-        if after is not self._state:
+        if after is not state:
             self._enter(after)
         if close is not None:
             self._on_close(close)

@@ -114,12 +114,12 @@ class Inbox:
         self._at = 0
         return True
 
-    def take(self, taker: Callable[[memoryview, int], int]) -> bool:
-        """Let somebody take whole frames of the open record: from a place in it to the one that he returns. Says
-        whether he took any.
+    def take(self, frame_type: int, taker: Callable[[memoryview, int], int]) -> bool:
+        """If the open record goes on with a frame of this type, let somebody take whole frames of it: from a place in
+        it to the one that he returns. Says whether he took any.
         """
         plain = self._plain
-        if plain is None:
+        if plain is None or plain[self._at] != frame_type:
             return False
         before, self._at = self._at, taker(plain, self._at)
         if self._at == len(plain):

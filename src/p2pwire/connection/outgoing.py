@@ -223,7 +223,7 @@ def _check_queue(session: Session) -> None:
 
 
 def _spans(spans: tuple[tuple[int, int], ...]) -> tuple[msg.Span, ...]:
-    return tuple(msg.Span(first, last) for first, last in spans)
+    return tuple([msg.Span(first, last) for first, last in spans])
 
 
 _COMMANDS: Final[Mapping[type, Callable[[Session, Any], None]]] = {

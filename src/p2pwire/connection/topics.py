@@ -131,7 +131,8 @@ class Topics:
         """
         topic = self._by_remote.get(handle)
         if topic is not None:
-            self._arrive(topic, TopicInput.CONTENT)
+            if next_topic_state(topic.state, TopicInput.CONTENT) is not topic.state:
+                self._arrive(topic, TopicInput.CONTENT)
             return topic if topic.state is TopicState.OPEN else None
         if not self._used >> handle & 1:
             self._arrive(Topic(b""), TopicInput.STRAY, f"handle {handle} was never joined")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from p2pwire.content.hashing import BLOCK, HASH, block_count, block_length, tree_height
+from p2pwire.content.hashing import BLOCK, HASH, block_count, tree_height
 from p2pwire.wire.registry import MAX_LENGTH, MAX_LEVEL
 
 if TYPE_CHECKING:
@@ -61,25 +61,25 @@ class ProofChecker:
 
     def __init__(self, length: int, root: bytes, first: int, level: int) -> None:
         """For the request of 2^level blocks from `first` on. Raises `ValueError` for one that can have no answer."""
-        blocks = block_count(length)
-        height = tree_height(length)
         if not 0 < length <= MAX_LENGTH:
             raise ValueError(f"length: {length}, must be 1 to {MAX_LENGTH}")
+        blocks = block_count(length)
+        height = tree_height(length)
         if len(root) != HASH:
             raise ValueError(f"root: {len(root)} bytes, must be {HASH}")
-        if not 0 <= level <= min(MAX_LEVEL, height):
+        if not 0 <= level <= MAX_LEVEL or level > height:
             raise ValueError(f"level: {level}, must be 0 to {min(MAX_LEVEL, height)} in a tree of height {height}")
         if not 0 <= first < blocks or first % (1 << level):
             raise ValueError(f"first: {first}, must be a multiple of {1 << level} below {blocks}")
         self.next_block = first
         """The block that is due."""
-        self.end = min(first + (1 << level), blocks)
+        self.end = end if (end := first + (1 << level)) < blocks else blocks
         """The block after the last one of the answer."""
         self._first = first
         self._level = level
         self._height = height
         self._final = blocks - 1
-        self._final_length = block_length(length, blocks - 1)
+        self._final_length = length - (blocks - 1) * BLOCK
         # expected[l], l < level: the proved node of level l that no block has climbed to yet; expected[level]: root.
         self._expected = [b""] * level + [bytes(root)]
 
