@@ -81,6 +81,12 @@ class FullDisk:
 def holding(shared: SharedMemory, name: str, first: int, last: int) -> MemoryStorage:
     """A storage that holds blocks `first` to `last` of a blob already, from an earlier attempt."""
     storage = MemoryStorage()
+    leave(storage, shared, name, first, last)
+    return storage
+
+
+def leave(storage: Storage, shared: SharedMemory, name: str, first: int, last: int) -> None:
+    """Begin to receive a blob, and end after blocks `first` to `last`."""
     length, root = shared.info.length, shared.info.root
     download = storage.open_download(shared.info, name)
     blocks = []
@@ -90,4 +96,3 @@ def holding(shared: SharedMemory, name: str, first: int, last: int) -> MemorySto
         blocks.append(BlockWrite(0, block, data, ProofChecker(length, root, block, 0).check(block, siblings, data)))
     download.write_blocks(blocks)
     download.close()
-    return storage

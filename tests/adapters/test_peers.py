@@ -440,6 +440,27 @@ async def test_a_port_that_is_taken_is_an_error(new_peer: Any) -> None:
             await alice.listen("127.0.0.1", at_bob.port)
 
 
+@pytest.mark.parametrize("name", ["a" * 64 + ".example", "ü" * 70, "a..b"])
+async def test_a_name_that_nobody_can_have_is_an_error_of_listening_like_any_other(new_peer: Any, name: str) -> None:
+    async with new_peer() as bob:
+        with pytest.raises(OSError, match=r"name|known"):
+            await bob.listen(name)
+        assert await bob.listen("127.0.0.1")
+
+
+async def test_a_name_that_stands_for_a_link_local_address_is_listened_at_with_its_zone(
+    new_peer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone, _ = socket.if_nameindex()[0]
+    row = (socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("fe80::dead:beef", 0, 0, zone))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [row, row])
+    async with new_peer() as bob:
+        with pytest.raises(OSError, match=r".") as caught:
+            await bob.listen("router.example")
+    # No interface has it; without its zone it would be no valid address.
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
 async def test_a_peer_that_leaves_says_so_and_its_story_ends(new_peer: Any) -> None:
     with anyio.fail_after(GUARD):
         async with new_peer() as bob, new_peer(storage=MemoryStorage()) as alice:

@@ -19,6 +19,7 @@ from p2pwire.adapters.sockets import (
     begin_connect,
     endpoint_of,
     finish_connect,
+    found_endpoints,
     listening_sockets,
     reachable_endpoints,
     socket_address,
@@ -95,8 +96,12 @@ def test_a_connection_attempt_ends_with_its_error_or_a_socket() -> None:
         connect(endpoint)
 
 
+def hosts(*addresses: str) -> list[Endpoint]:
+    return [Endpoint.parse(address, 0) for address in addresses]
+
+
 def test_a_free_port_is_found_for_both_families() -> None:
-    sockets = listening_sockets(["127.0.0.1", "::1"], 0)
+    sockets = listening_sockets(hosts("127.0.0.1", "::1"), 0)
     ports = {sock.getsockname()[1] for sock in sockets}
     for sock in sockets:
         sock.close()
@@ -105,12 +110,21 @@ def test_a_free_port_is_found_for_both_families() -> None:
 
 
 def test_an_address_that_this_machine_has_not_is_left_out_unless_it_is_the_only_one() -> None:
-    for sock in listening_sockets(["192.0.2.1", "127.0.0.1"], 0):
+    for sock in listening_sockets(hosts("192.0.2.1", "127.0.0.1"), 0):
         with sock:
             assert sock.getsockname()[0] == "127.0.0.1"
     with pytest.raises(OSError, match=r".") as caught:
-        listening_sockets(["192.0.2.1"], 0)
+        listening_sockets(hosts("192.0.2.1"), 0)
     assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+def test_what_a_name_stands_for_is_taken_once_and_with_its_zone() -> None:
+    rows = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", 7, 0, 3)),
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", 7, 0, 3)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 7)),
+    ]
+    assert list(map(str, found_endpoints(rows))) == ["[fe80::1%3]:7", "192.0.2.1:7"]
 
 
 def test_wildcards_are_named_by_addresses_that_can_be_dialled() -> None:

@@ -270,7 +270,7 @@ def test_a_link_in_the_content_is_replaced(tmp_path: Path, victim: Path, name: s
     complete(download, FOLDER)
 
 
-@pytest.mark.parametrize("name", ["content", "manifest", "state", "lock"])
+@pytest.mark.parametrize("name", ["content", "manifest", "object", "state", "lock"])
 @pytest.mark.parametrize("target", ["victim", "victim/tool", "nothing"])
 def test_a_link_for_a_part_of_the_area(tmp_path: Path, victim: Path, name: str, target: str) -> None:
     directory = tmp_path / "destination"

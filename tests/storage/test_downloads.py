@@ -25,6 +25,7 @@ from p2pwire.storage import (
     FileSystemStorage,
     MemoryFile,
     MemoryStorage,
+    RecallingStorage,
     Storage,
     StorageError,
     StorageErrorKind,
@@ -115,6 +116,50 @@ def test_a_manifest_can_be_served_in_blocks(place: Place) -> None:
         content.trees[MANIFEST_FILE].leaf(block) for block in range(blocks)
     ]
     again.close()
+
+
+def recall(place: Place, oid: bytes) -> ObjectInfo | None:
+    assert isinstance(place.storage, RecallingStorage)
+    return place.storage.recall(oid)
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_what_was_begun_tells_what_it_is(place: Place, name: str) -> None:
+    content = OBJECTS[name]
+    assert recall(place, content.info.oid) is None
+    download = start(place, content)
+    for request in requests(content, 2)[:1]:
+        download.write_blocks(answer(content, request))
+    assert recall(place, content.info.oid) == content.info  # another process may ask
+    download.close()
+    # A directory in which there is nothing to go on with is removed.
+    gone = not content.info.length and isinstance(place.storage, FileSystemStorage)
+    assert recall(place, content.info.oid) == (None if gone else content.info)
+    assert recall(place, bytes(32)) is None
+
+
+def test_remains_that_are_not_what_they_were_tell_nothing_and_are_mended(tmp_path: Path) -> None:
+    content = blob(9)
+    place = disk(tmp_path)
+    receive_some(place, content)
+    file = FileSystemStorage(tmp_path).area(content.info.oid) / "object"
+    whole = file.read_bytes()
+    wrong = [whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :] for at in range(len(whole))]
+    for damaged in (*wrong, *(whole[:at] for at in range(len(whole))), whole + b"!"):
+        file.write_bytes(damaged)
+        assert recall(place, content.info.oid) is None
+    receive_some(place, content)
+    assert recall(place, content.info.oid) == content.info
+    file.unlink()
+    file.symlink_to(tmp_path)
+    assert recall(place, content.info.oid) is None
+    assert recall(disk(tmp_path / "nowhere"), content.info.oid) is None
+
+
+def receive_some(place: Place, content: Content) -> None:
+    download = start(place, content)
+    download.write_blocks(answer(content, requests(content, 1)[0]))
+    download.close()
 
 
 def test_blocks_are_served_while_others_are_missing(place: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import attrs
@@ -18,7 +19,7 @@ from p2pwire.node.actions import (
     StoreManifest,
     WriteBlocks,
 )
-from p2pwire.storage.interface import Content, Download, Storage
+from p2pwire.storage.interface import Content, Download, RecallingStorage, Storage
 
 _Part = TypeVar("_Part")
 RunInWorker: TypeAlias = Callable[[Work, Ending], None]
@@ -84,6 +85,12 @@ class Store:
     name: str = ""
     """For a download: how it shall be called."""
     _download: Download | None = None
+
+    def recall(self, oid: bytes, ending: Ending) -> None:
+        """Find out what the object is, before all else; without effect if the storage does not say such things."""
+        place: object = self.place
+        if isinstance(place, RecallingStorage):
+            self.writing.submit(partial(place.recall, oid), ending)
 
     def submit(self, action: DiskAction, ending: Ending) -> None:
         """Do what an action says, in its line. The result is its answer, but that of `FinishDownload` is a path."""

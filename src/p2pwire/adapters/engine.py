@@ -17,7 +17,7 @@ from p2pwire.adapters.story import Story
 from p2pwire.adapters.transfer import FetchCancelledError, Fetched, PeerClosedError, Transfer
 from p2pwire.adapters.workers import Ending, Work
 from p2pwire.connection.config import Role
-from p2pwire.content.objects import topic_of
+from p2pwire.content.objects import ObjectInfo, topic_of
 from p2pwire.content.uri import Uri
 from p2pwire.crypto.identity import Identity
 from p2pwire.node.actions import Dial, DiskAction, FinishDownload, HangUp, ResumeReading, Transmit
@@ -122,11 +122,18 @@ class Engine:
             uri.oid, begun, peers=peers, identity=uri.identity, length=uri.length, sequential=sequential
         )
         name = uri.name or encode_name(uri.oid)[:NAME_LENGTH]
-        self._stores[topic] = self._store(topic, place=place, name=name)
+        store = self._stores[topic] = self._store(topic, place=place, name=name)
+        store.recall(uri.oid, lambda info, error: self._recalled(topic, store, info))
         transfer = Transfer(topic, begun, self.node.progress(topic), on_change)
         self._transfers[topic] = transfer
         self.pump()
         return transfer
+
+    def _recalled(self, topic: bytes, store: Store, info: object) -> None:
+        """What an earlier attempt left may say what the object is, when no peer can."""
+        if isinstance(info, ObjectInfo) and self._stores.get(topic) is store:
+            self.node.describe(topic, info, self.now())
+            self.pump()
 
     def check_known(self, oid: bytes) -> None:
         """Raises ValueError for an object that is neither shared nor fetched here."""

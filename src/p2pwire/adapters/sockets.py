@@ -27,7 +27,7 @@ MAX_BUFFERS: Final = 1024
 PORT_ATTEMPTS: Final = 16
 """How often a port that the system chose for one family may turn out to be taken in the other."""
 
-ANY_HOST: Final = ("0.0.0.0", "::")
+ANY_HOST: Final = (Endpoint(bytes(4), 0), Endpoint(bytes(16), 0))
 """The wildcard of each family: what is listened on if no host is named."""
 
 ACCEPT_PAUSE: Final = 0.1
@@ -57,6 +57,16 @@ def endpoint_of(name: object) -> Endpoint | None:
     if len(name) == 4 and name[3] and not endpoint.zone:
         return Endpoint(endpoint.ip, endpoint.port, str(name[3]))
     return endpoint
+
+
+def found_endpoints(rows: Iterable[Sequence[object]]) -> list[Endpoint]:
+    """What `getaddrinfo` found, each once, and with the zone of a link-local address: without it it leads nowhere."""
+    return list(dict.fromkeys(endpoint for row in rows if (endpoint := endpoint_of(row[4])) is not None))
+
+
+def no_such_name(host: str, error: UnicodeError) -> socket.gaierror:
+    """The error of a name that cannot be asked for, as of one that nobody has: `getaddrinfo` raises another."""
+    return socket.gaierror(socket.EAI_NONAME, f"{host!r} can be no host's name: {error}")
 
 
 def socket_address(endpoint: Endpoint) -> tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]:
@@ -95,12 +105,12 @@ def finish_connect(sock: socket.socket) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def listening_sockets(addresses: Iterable[str], port: int) -> list[socket.socket]:
-    """Sockets that listen on every address (IP literals) that this machine has, all on one port; 0: a free one.
+def listening_sockets(hosts: Sequence[Endpoint], port: int) -> list[socket.socket]:
+    """Sockets that listen on every address that this machine has, all on one port, whatever the endpoints'; 0: a free
+    one.
 
-    Raises OSError if it can listen on none, or if the port is taken on one.
+    Raises OSError if it can listen on none, or if the port is taken on one; ValueError for what is no port.
     """
-    hosts = [Endpoint.parse(address, 0) for address in addresses]
     for attempt in range(PORT_ATTEMPTS):
         try:
             return _listen_on(hosts, port)

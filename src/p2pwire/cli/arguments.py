@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import click
 
-from p2pwire.adapters.sockets import endpoint_of
+from p2pwire.adapters.sockets import found_endpoints
 from p2pwire.cli.errors import CommandError
 from p2pwire.cli.output import JsonOutput, Output, TextOutput
 from p2pwire.content.uri import Uri, UriError
@@ -41,8 +41,7 @@ class HostPort:
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise CommandError("unknown-host", f"cannot find the host {self.host!r}: {reason}") from None
-        # With the zone of a link-local address, without which it leads nowhere.
-        return list(dict.fromkeys(endpoint for row in found if (endpoint := endpoint_of(row[4])) is not None))
+        return found_endpoints(found)
 
 
 def listen_address(text: str) -> HostPort:

@@ -204,11 +204,21 @@ async def _watch(fetch: Fetch, peer: Peer, narrator: Narrator, meter: Meter, tim
         if received != before or fetch.progress.phase in _AT_WORK:
             heard = now
         elif timeout is not None and now >= heard + timeout:
-            troubles = f" ({narrator.troubles})" if narrator.troubles else ""
+            known = narrator.troubles or _seeking(fetch.progress)
+            troubles = f" ({known})" if known else ""
             raise CommandError("timeout", f"nothing came for {timeout:g} s{troubles}; what came before is kept")
 
 
+def _seeking(progress: Progress) -> str:
+    """What is the matter while there are peers, and nobody of them can say what the object is."""
+    if progress.phase is not Phase.SEEKING or not progress.peers:
+        return ""
+    return f"{count_text(progress.peers, 'peer')} found, but none that knows yet what it is"
+
+
 def _show(meter: Meter, progress: Progress) -> None:
-    if progress.total is not None:
+    if seeking := _seeking(progress):
+        meter.wait(seeking)
+    elif progress.total is not None:
         sources = {peer_id_text(source): size for source, size in progress.sources.items()}
         meter.show(progress.done, progress.total, count_text(progress.peers, "peer"), sources)

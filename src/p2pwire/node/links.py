@@ -15,6 +15,7 @@ from p2pwire.connection.config import Config, Role
 from p2pwire.connection.connection import Connection
 from p2pwire.connection.state import LinkState
 from p2pwire.connection.transfer import MAX_RUN
+from p2pwire.content.objects import ObjectInfo
 from p2pwire.crypto.identity import Identity
 from p2pwire.crypto.noise import KEY_SIZE, StaticKey
 from p2pwire.node.actions import HangUp, ResumeReading
@@ -76,6 +77,10 @@ class Links:
         for link in self._core.links.values():
             if (link.outbound and link.remote in given) or link.identity in there:
                 self._joining.want(link, (topic,))
+
+    def describe(self, swarm: Swarm, info: ObjectInfo) -> None:
+        """What a swarm's object is has become known, though no peer told it."""
+        self._downloads.describe(swarm, info)
 
     def leave(self, swarm: Swarm) -> None:
         """A resource is forgotten."""

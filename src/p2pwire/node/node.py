@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from p2pwire.connection.commands import SendExtension
 from p2pwire.connection.config import Role
+from p2pwire.content.objects import ObjectInfo
 from p2pwire.crypto.identity import Identity
 from p2pwire.node.actions import Action
 from p2pwire.node.address import Endpoint, Scope
@@ -83,6 +84,19 @@ class Node:
         self._add(swarm, now)
         self.add_peers(swarm.topic, peers, now, identity=identity)
         return swarm.topic
+
+    def describe(self, topic: bytes, info: ObjectInfo, now: float) -> None:
+        """What a fetched object is, known from elsewhere than a peer; peers that lack it are told [TR-001, TR-002].
+
+        Ignored for a topic that is not fetched. Raises `ValueError` for another object than the topic's.
+        """
+        if info.topic != topic or info.fault is not None:
+            raise ValueError(f"info: {info.fault or 'it is of another topic'}")
+        self._tick(now)
+        swarm = self._core.swarms.get(topic)
+        if swarm is not None:
+            self._links.describe(swarm, info)
+        self._links.rest()
 
     def add_peers(
         self, topic: bytes, endpoints: Iterable[Endpoint], now: float, *, identity: bytes | None = None

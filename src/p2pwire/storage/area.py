@@ -2,6 +2,7 @@
 
     DIR/.p2pwire-<first 16 characters of the id>/
         lock        held by the process that fetches
+        object      kind, length and root of the object: whoever goes on needs nobody who says it
         state       which blocks were stored, and their proofs (`p2pwire.storage.journal`)
         manifest    a folder's manifest, once it is complete
         content     the file, or the folder with all its files, under its own names
@@ -15,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +27,7 @@ from typing import Final
 import attrs
 
 from p2pwire.content.manifest import Entry, Manifest
+from p2pwire.content.objects import ObjectInfo
 from p2pwire.storage.directory import Directory
 from p2pwire.storage.errors import StorageError, StorageErrorKind, reported, shown
 from p2pwire.storage.files import changed_error
@@ -37,7 +40,9 @@ if sys.platform != "win32":
 CONTENT: Final = b"content"
 MANIFEST: Final = b"manifest"
 STATE: Final = b"state"
+OBJECT: Final = b"object"
 _LOCK: Final = b"lock"
+_OBJECT: Final = struct.Struct(">BQ32s")
 _DRAFT: Final = b"content.new"
 
 _SYNC_EACH: Final = 256
@@ -93,10 +98,20 @@ class Area:
 
     def write_manifest(self, raw: bytes) -> None:
         """Store the manifest's bytes. If the process dies meanwhile, they do not hash to what they should."""
-        with reported("write", self.place / os.fsdecode(MANIFEST)):
-            fd = self.directory.open_file(MANIFEST, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._write(MANIFEST, raw)
+
+    def write_object(self, info: ObjectInfo) -> None:
+        """Store what the object is, if it is not there. If the process dies meanwhile, it does not give the id."""
+        with reported("read", self.place / os.fsdecode(OBJECT)):
+            known = object_in(self.directory, info.oid)
+        if known is None:
+            self._write(OBJECT, _OBJECT.pack(info.kind, info.length, info.root))
+
+    def _write(self, name: bytes, data: bytes) -> None:
+        with reported("write", self.place / os.fsdecode(name)):
+            fd = self.directory.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(fd, "wb") as file:
-                file.write(raw)
+                file.write(data)
 
     def open_content(self) -> Directory | None:
         """The folder of a manifest's files, if it is there: with all of its files."""
@@ -133,7 +148,7 @@ class Area:
     def clear(self) -> None:
         """Remove everything but the lock."""
         with reported("remove", self.place):
-            for name in (STATE, MANIFEST, _DRAFT, CONTENT):
+            for name in (STATE, OBJECT, MANIFEST, _DRAFT, CONTENT):
                 self.directory.remove(name)
 
     def publish(self, name: str) -> None:
@@ -174,6 +189,20 @@ class Area:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def object_in(area: Directory, oid: bytes) -> ObjectInfo | None:
+    """What the object of an area is; None if nothing there says it. Raises OSError."""
+    try:
+        fd = area.open_file(OBJECT, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb") as file:
+        raw = file.read(_OBJECT.size + 1)
+    if len(raw) != _OBJECT.size:
+        return None
+    info = ObjectInfo(*_OBJECT.unpack(raw))
+    return info if info.oid == oid and info.fault is None else None
 
 
 def _enter(destination: Directory, name: bytes, place: Path) -> Directory:

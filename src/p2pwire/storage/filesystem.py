@@ -22,7 +22,7 @@ from p2pwire.content.manifest import Manifest, ManifestError
 from p2pwire.content.merkle import BLOCK, Proved, Tree, TreeBuilder, block_length
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.content.units import BlockMap
-from p2pwire.storage.area import CONTENT, MANIFEST, STATE, Area, area_name, mend, mend_tree, settle
+from p2pwire.storage.area import CONTENT, MANIFEST, STATE, Area, area_name, mend, mend_tree, object_in, settle
 from p2pwire.storage.directory import Directory
 from p2pwire.storage.errors import StorageError, StorageErrorKind, reported, shown
 from p2pwire.storage.files import ObjectFiles, changed_error
@@ -65,6 +65,23 @@ class FileSystemStorage:
             download.close()
             raise
         return download
+
+    def recall(self, oid: bytes) -> ObjectInfo | None:
+        """See `RecallingStorage.recall`. What cannot be read tells nothing: `open_download` says what is wrong."""
+        try:
+            destination = Directory.open(self.directory)
+        except (OSError, StorageError):
+            return None
+        try:
+            area = destination.directory(os.fsencode(self.area(oid).name))
+            try:
+                return object_in(area, oid)
+            finally:
+                area.close()
+        except OSError:
+            return None
+        finally:
+            destination.close()
 
     def area(self, oid: bytes) -> Path:
         """Where the unfinished content of an object is kept."""
@@ -120,6 +137,7 @@ class FileSystemDownload:
         self._area = Area.open(self._destination, self._storage.area(self.info.oid))
         if self._take_finished(progress):  # by another process, before we got the lock
             return
+        self._area.write_object(self.info)
         with reported("open", self._area.place):
             self._journal = Journal.open(self._area.directory, STATE, self.info.oid)
         if self.info.kind == ObjectKind.BLOB:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
@@ -171,6 +171,14 @@ class Storage(Protocol):
 
         `progress` is called while stored blocks are checked.
         """
+
+
+@runtime_checkable
+class RecallingStorage(Protocol):
+    """What a place for downloads may offer beside: to say what it is of which an earlier attempt left something."""
+
+    def recall(self, oid: bytes) -> ObjectInfo | None:
+        """What the object is; None if nothing here tells. Its id is that which was asked for."""
 
 
 @attrs.frozen

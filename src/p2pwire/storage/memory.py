@@ -113,6 +113,10 @@ class MemoryStorage:
         store.busy = True
         return MemoryDownload(info, name, self, store)
 
+    def recall(self, oid: bytes) -> ObjectInfo | None:
+        """See `RecallingStorage.recall`."""
+        return next((store.info for known, store in self._stores.items() if known[0] == oid), None)
+
     def check_quota(self, total: int) -> None:
         """Raise StorageError (OVER_QUOTA) for content of more bytes than consented to."""
         if self.quota is not None and total > self.quota:

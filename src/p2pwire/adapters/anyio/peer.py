@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from math import inf
 from types import TracebackType
@@ -29,7 +29,9 @@ from p2pwire.adapters.sockets import (
     begin_connect,
     endpoint_of,
     finish_connect,
+    found_endpoints,
     listening_sockets,
+    no_such_name,
     tune,
 )
 from p2pwire.adapters.workers import Ending, Work, Workers
@@ -87,17 +89,20 @@ class Peer:
     async def listen(self, host: str | None = None, port: int = 0) -> list[Endpoint]:
         """Accept links at all addresses of a host (None: of this machine, IPv4 and IPv6), on one port (0: a free one).
 
-        Returns the addresses with the port. Raises OSError.
+        Returns the addresses with the port. Raises OSError, of names that nobody can have too; ValueError for what is
+        no port.
         """
         self._engine.check_open()
         if host is None:
-            addresses: Iterable[str] = ANY_HOST
-        elif literal(host, port) is not None:
-            addresses = [host]
+            hosts: Sequence[Endpoint] = ANY_HOST
+        elif (known := literal(host, port)) is not None:
+            hosts = [known]
         else:
-            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
-        sockets = listening_sockets(addresses, port)
+            try:
+                hosts = found_endpoints(await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            except UnicodeError as error:
+                raise no_such_name(host, error) from None
+        sockets = listening_sockets(hosts, port)
         bound = [endpoint for sock in sockets if (endpoint := endpoint_of(sock.getsockname())) is not None]
         for sock in sockets:
             self._outside.doors.start_soon(self._outside.accept_from, sock)
@@ -148,16 +153,16 @@ class Peer:
             self._outside.doors.start_soon(self._add_peer, oid, host, port)
 
     async def _add_peer(self, oid: bytes, host: str, port: int) -> None:
-        endpoints = [literal(host, port)]
-        if None in endpoints:
+        known = literal(host, port)
+        endpoints = [] if known is None else [known]
+        if known is None:
             try:
-                found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                endpoints = found_endpoints(await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM))
             except (OSError, UnicodeError) as error:
                 self._engine.cannot_resolve(host, getattr(error, "strerror", None) or str(error))
                 return
-            endpoints = [endpoint_of(entry[4]) for entry in found]
         # The node dials several at once, whatever their family: happy eyeballs.
-        self._engine.add_peers(oid, [endpoint for endpoint in endpoints if endpoint is not None])
+        self._engine.add_peers(oid, endpoints)
 
     def forget(self, uri: Uri | str) -> None:
         """Stop to share or fetch an object; what is on the disk stays."""

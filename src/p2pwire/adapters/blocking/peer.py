@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
 from p2pwire.adapters.blocking.doors import Connecting, Door, Listener
@@ -18,7 +18,9 @@ from p2pwire.adapters.sockets import (
     READ_SIZE,
     begin_connect,
     endpoint_of,
+    found_endpoints,
     listening_sockets,
+    no_such_name,
     tune,
 )
 from p2pwire.adapters.workers import Ending, Work, Workers
@@ -67,17 +69,20 @@ class Peer:
     def listen(self, host: str | None = None, port: int = 0) -> list[Endpoint]:
         """Accept links at all addresses of a host (None: of this machine, IPv4 and IPv6), on one port (0: a free one).
 
-        Returns the addresses with the port. Raises OSError.
+        Returns the addresses with the port. Raises OSError, of names that nobody can have too; ValueError for what is
+        no port.
         """
         self._engine.check_open()
         if host is None:
-            addresses: Iterable[str] = ANY_HOST
-        elif literal(host, port) is not None:
-            addresses = [host]
+            hosts: Sequence[Endpoint] = ANY_HOST
+        elif (known := literal(host, port)) is not None:
+            hosts = [known]
         else:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
-        sockets = listening_sockets(addresses, port)
+            try:
+                hosts = found_endpoints(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            except UnicodeError as error:
+                raise no_such_name(host, error) from None
+        sockets = listening_sockets(hosts, port)
         bound = [endpoint for sock in sockets if (endpoint := endpoint_of(sock.getsockname())) is not None]
 
         def begin() -> None:
@@ -132,18 +137,17 @@ class Peer:
             self._add_peer(oid, host, port)
 
     def _add_peer(self, oid: bytes, host: str, port: int) -> None:
-        endpoints = [literal(host, port)]
-        if None in endpoints:
+        known = literal(host, port)
+        endpoints = [] if known is None else [known]
+        if known is None:
             try:
-                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                endpoints = found_endpoints(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
             except (OSError, UnicodeError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
                 self._loop.post(lambda: self._engine.cannot_resolve(host, reason))
                 return
-            endpoints = [endpoint_of(entry[4]) for entry in found]
         # The node dials several at once, whatever their family: happy eyeballs.
-        known = [endpoint for endpoint in endpoints if endpoint is not None]
-        self._loop.post(lambda: self._engine.add_peers(oid, known))
+        self._loop.post(lambda: self._engine.add_peers(oid, endpoints))
 
     def forget(self, uri: Uri | str) -> None:
         """Stop to share or fetch an object; what is on the disk stays."""

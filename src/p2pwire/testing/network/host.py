@@ -79,6 +79,9 @@ class Host(Station):
         for topic, (oid, peers, sequential) in self._fetches.items():
             self._completed.pop(topic, None)
             self.node.fetch(oid, self.now, peers=peers, sequential=sequential)
+            info = self.disk.storage.recall(oid)
+            if info is not None:
+                self.node.describe(topic, info, self.now)
         self.pump()
 
     def crash(self, *, silently: bool = False) -> None:
