@@ -382,10 +382,10 @@ def own_key_kept() -> None:
     seal = records.RecordSealer.seal
     rekey = noise.CipherState.rekey
 
-    def keeping(self: Any, frames: Any) -> bytes:
+    def keeping(self: Any, *parts: Any) -> bytes:
         noise.CipherState.rekey = lambda self: None
         try:
-            return seal(self, frames)
+            return seal(self, *parts)
         finally:
             noise.CipherState.rekey = rekey
 
@@ -410,11 +410,11 @@ def _sealed(change: Any) -> None:
     seal = records.RecordSealer.seal
     counts: Counter[Any] = Counter()
 
-    def changed(self: Any, plaintext: Any) -> Any:
+    def changed(self: Any, *parts: Any) -> Any:
         counts[self] += 1
         if counts[self] <= 3:
-            return seal(self, plaintext)
-        return change(self, seal, bytes(plaintext))
+            return seal(self, *parts)
+        return change(self, seal, b"".join(parts))
 
     records.RecordSealer.seal = changed
 

@@ -344,10 +344,10 @@ def test_the_last_nonce_is_never_used(suite: Suite) -> None:
 @settings(max_examples=60, deadline=None)
 @given(suite=st.sampled_from(SUITES), texts=st.lists(st.binary(max_size=300), max_size=6), rekey=st.integers(0, 6))
 def test_what_is_encrypted_in_order_is_decrypted_in_order(suite: Suite, texts: list[bytes], rekey: int) -> None:
-    sender, receiver, twin = (CipherState(suite, bytes(range(32))) for _ in range(3))
+    sender, receiver, twin, in_place = (CipherState(suite, bytes(range(32))) for _ in range(4))
     for number, text in enumerate(texts):
         if number == rekey:
-            for cipher in (sender, receiver, twin):
+            for cipher in (sender, receiver, twin, in_place):
                 cipher.rekey()
                 assert cipher.n == number
         out = bytearray(len(text) + 18)
@@ -355,6 +355,9 @@ def test_what_is_encrypted_in_order_is_decrypted_in_order(suite: Suite, texts: l
         assert (out[0], out[-1]) == (0, 0)
         assert out[1:-1] == twin.encrypt(text)
         assert receiver.decrypt(memoryview(out)[1:-1]) == text
+        place = memoryview(bytearray(text + bytes(16)))
+        in_place.encrypt_into(place[:-16], place)
+        assert place == out[1:-1]
     assert sender.n == receiver.n == len(texts)
 
 

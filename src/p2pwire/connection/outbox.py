@@ -92,6 +92,6 @@ class Outbox:
                 while frames and (size := sum(map(len, frames[0]))) <= room:
                     parts += frames.popleft()
                     room -= size
-                ready.append(self._sealer.seal(b"".join(parts)))
+                ready.append(self._sealer.seal(*parts))
             self.waiting = self.answers = 0
         return ready

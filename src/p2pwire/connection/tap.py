@@ -41,8 +41,9 @@ class TappedCipher(CipherState):
 
     def encrypt_into(self, plaintext: Buffer, out: bytearray | memoryview) -> None:
         """See `CipherState.encrypt_into`."""
+        said = bytes(plaintext)  # which may lie where the ciphertext goes
         super().encrypt_into(plaintext, out)
-        self._tap(self._speaker, Piece.FRAMES, bytes(plaintext))
+        self._tap(self._speaker, Piece.FRAMES, said)
 
     def decrypt(self, ciphertext: Buffer, ad: bytes = b"") -> bytes:
         """See `CipherState.decrypt`."""

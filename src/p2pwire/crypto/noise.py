@@ -154,7 +154,7 @@ class CipherState:
         self._aead = self._cipher.aead(key)
 
     def encrypt_into(self, plaintext: Buffer, out: bytearray | memoryview) -> None:
-        """Write the ciphertext and its 16-byte tag to `out`, which does not overlap `plaintext`.
+        """Write the ciphertext and its 16-byte tag to `out`, which is where `plaintext` is or does not overlap it.
 
         Raises ValueError unless len(out) == len(plaintext) + 16.
         """
