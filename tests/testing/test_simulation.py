@@ -88,6 +88,8 @@ def test_the_bound_of_a_flash_crowd() -> None:
     assert bound(load("flash-crowd-1000")) == 64 + 9
     assert not load("churn").is_flash_crowd
     assert not load("late-joiner").is_flash_crowd
+    assert not load("unreachable").is_flash_crowd, "its limit is who can dial whom"
+    assert not load("flash-crowd", attackers=[{"kind": "liar"}]).is_flash_crowd
 
 
 def test_a_small_flash_crowd_is_near_the_bound_and_the_policy_is_why() -> None:

@@ -308,8 +308,9 @@ class Scenario:
     @property
     def is_flash_crowd(self) -> bool:
         """Whether the bound of Mundinger, Weber and Weiss (2008) speaks of it: one object at one host, equal uplinks
-        that are all that limits, everybody there from the beginning to the end."""
+        that are all that limits, everybody there from the beginning to the end, and reachable."""
         plain = not (self.events or self.churn.crashes or self.join_within or self.late or self.uplinks)
+        plain = plain and not (self.unreachable or self.attackers)
         alone = self.seeds == self.resources == 1 and self.seed_uplink in (None, self.uplink)
         return plain and alone and self.uplink > 0 and not self.downlink
 
