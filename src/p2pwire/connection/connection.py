@@ -65,6 +65,7 @@ class Connection:
         "_discarded",
         "_ended",
         "_events",
+        "_exhausted",
         "_handshake",
         "_held",
         "_inbox",
@@ -88,6 +89,8 @@ class Connection:
         self._events: deque[Event] = deque()
         self._timers = Timers(now)
         self._held = False
+        self._exhausted = False
+        """All that can be parsed is, until bytes come or answers leave."""
         self._ended = False
         self._discarded = 0
         self._handshake: Handshake | None = Handshake(config, role, random, grease)
@@ -228,6 +231,7 @@ class Connection:
         Raises `LocalProtocolError` for more at once, for more than `MAX_INPUT` unparsed, and for bytes after the end.
         """
         self._advance_clock(now)
+        self._exhausted = False
         size = len(data)
         if size > MAX_READ:
             raise LocalProtocolError(f"{size} bytes at once, the limit is {MAX_READ}")
@@ -247,7 +251,8 @@ class Connection:
     def next_event(self) -> Event | None:
         """The next event, after parsing no more than it takes; None: wait for bytes, time, or room to send."""
         while not self._events:
-            if not self._advance():
+            if self._exhausted or not self._advance():
+                self._exhausted = True
                 return None
         return self._events.popleft()
 
@@ -259,6 +264,7 @@ class Connection:
         if now is not None:
             self._advance_clock(now)
         buffers = self._outbox.take()
+        self._exhausted = False
         self._timers.stop(Timer.OUTPUT)
         if now is not None:
             self._timers.reading = self._reads()

@@ -5,6 +5,7 @@ Changes links' `hungry`, `interested`, `sated`, `asked`, `numbers`, `in_flight` 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import inf
 from typing import Final
 
@@ -130,7 +131,8 @@ class Asking:
         if swarm.picker is not None and swarm.phase is Phase.CONTENT:
             swarm.picker.units_added(link.id, event.added)
             swarm.picker.units_removed(link.id, event.removed)
-            self._holdings_changed(swarm, link)
+            self._whet_if_of_use(swarm, swarm.picker, (link.id,))
+            self._tell_interest(swarm, link)
 
     def _holdings_changed(self, swarm: Swarm, link: Link) -> None:
         self._whet(swarm, link)
@@ -142,13 +144,26 @@ class Asking:
         link.hungry[swarm.topic] = swarm
         self._core.unsettle(link)
 
+    def _whet_if_of_use(self, swarm: Swarm, picker: Picker, links: Collection[int]) -> None:
+        """The same for those of some links of which something would be asked now."""
+        of_use = picker.askable(links, self._core.now)
+        for number in links:
+            link = self._core.links[number]
+            if number in of_use:
+                self._whet(swarm, link)
+            elif swarm.topic not in link.hungry:
+                swarm.idle[number] = None
+        if swarm.idle:
+            self._await_endgame(swarm)
+
     def wake(self) -> None:
         """Look again at the idle links of the swarms in which something has become open."""
+        if not self._core.restless:
+            return
         restless, self._core.restless = self._core.restless, {}
         for swarm in restless:
-            if swarm.picker is not None:
-                for number in list(swarm.idle):
-                    self._whet(swarm, self._core.links[number])
+            if swarm.picker is not None and swarm.idle:
+                self._whet_if_of_use(swarm, swarm.picker, tuple(swarm.idle))
 
     # --- interest ---
 
@@ -201,6 +216,8 @@ class Asking:
 
     def fill(self, link: Link) -> None:
         """Ask a link for as much as it may be asked for; its topics take turns."""
+        if not link.hungry:
+            return
         connection, now = link.connection, self._core.now
         if now < link.quiet_until:
             return

@@ -123,8 +123,10 @@ class Outflow:
 
     def next(self, rank: Rank, now: float) -> int | None:
         """Gives the next turn, and says to whom; None: nobody waits, or enough is handed out."""
+        if not self._waiting:
+            return None
         self._forgive(now)
-        if not self._waiting or self._out >= self.bound(now):
+        if self._out >= self.bound(now):
             return None
         link = self._choose(rank)
         lane = self._waiting.pop(link)

@@ -276,6 +276,15 @@ class Picker:
             self._land(link, state, request)
             self._reopen_missing(request)
 
+    def askable(self, links: Iterable[int], now: float) -> list[int]:
+        """Those of some links of which `next_request` would ask something, as far as they announced it."""
+        ripe = self._ripe(now)
+        return [
+            link
+            for link in links
+            if self._links[link].units & self._open_units or self._copy_for(link, self._links[link].units, ripe) >= 0
+        ]
+
     def asked_for(self, block: int) -> list[tuple[int, PickedRequest]]:
         """All (link, request) in flight that cover a block."""
         return self._flights.covering(block)
@@ -351,21 +360,34 @@ class Picker:
 
     def _duplicate(self, link: int, state: _Link, units: UnitSet, now: float) -> PickedRequest | None:
         """In the endgame: the block that the fewest links have been asked for, and then that waits the longest."""
-        if not self._tail:
+        block = self._copy_for(link, units, self._ripe(now))
+        if block < 0:
             return None
-        config = self._config
-        waiting = [
+        request = PickedRequest(*self._layout.locate(block), 0, block, 1, now)
+        self._depart(link, state, request)
+        return request
+
+    def _ripe(self, now: float) -> list[tuple[int, float, int]]:
+        """The blocks of which one more copy may be asked for: copies in flight, when the newest was asked for, block;
+        in the order in which they are."""
+        if not self._tail:
+            return []
+        most, patience = self._config.endgame_duplicates, self.patience
+        ripe = [
             (copies, newest, block)
             for block, (copies, newest) in self._tail.items()
-            if 0 < copies <= config.endgame_duplicates and newest + self.patience <= now
+            if 0 < copies <= most and newest + patience <= now
         ]
-        for _, _, block in sorted(waiting):
+        ripe.sort()
+        return ripe
+
+    def _copy_for(self, link: int, units: UnitSet, ripe: list[tuple[int, float, int]]) -> int:
+        """The first of these that a link holds and has not been asked for; -1: none."""
+        for _, _, block in ripe:
             held = units >> (block >> self._exponent) & 1
             if held and all(holder != link for holder, _ in self._flights.covering(block)):
-                request = PickedRequest(*self._layout.locate(block), 0, block, 1, now)
-                self._depart(link, state, request)
-                return request
-        return None
+                return block
+        return -1
 
     # --- Books ----------------------------------------------------------------------------------------------------
 

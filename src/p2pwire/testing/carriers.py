@@ -93,7 +93,7 @@ class Pipe:
             return
         if not self.unsent and not end.over:
             buffers = end.program.data_to_send(end.link, end.host.now)
-            self.unsent.extend(memoryview(buffer) for buffer in buffers)
+            self.unsent.extend(map(memoryview, buffers))
         if self.unsent:
             self._segment()
         elif end.over or end.program.output_ended(end.link):
