@@ -33,7 +33,7 @@ from p2pwire.storage.memory import MemoryStorage, share_bytes
 from p2pwire.wire.registry import MAX_UNWRITTEN_BLOCKS, CloseCode
 from tests.adapters.blobs import some_bytes
 from tests.adapters.relay import relay
-from tests.adapters.storages import FullDisk, Gate, WatchedStorage, holding
+from tests.adapters.storages import FullDisk, Gate, WatchedStorage, holding, leave
 
 pytestmark = pytest.mark.anyio
 
@@ -358,6 +358,22 @@ async def test_what_is_here_already_can_not_be_fetched(new_peer: Any) -> None:
         alice.forget(uri)
         fetch = alice.fetch(uri, MemoryStorage())
         assert fetch.progress.total is None
+
+
+async def test_holders_of_parts_find_together_what_nobody_has_as_a_whole(new_peer: Any, tmp_path: Path) -> None:
+    """All who had it are gone, and those who had begun come back with its id alone: their storages know the rest."""
+    shared = share_bytes(some_bytes(40 * BLOCK), "blob")
+    left, right = FileSystemStorage(tmp_path / "left"), MemoryStorage()
+    leave(left, shared, "blob", 0, 19)
+    leave(right, shared, "blob", 20, 39)
+    uri = Uri(shared.info.oid, name="blob")
+    with anyio.fail_after(GUARD):
+        async with new_peer(storage=left) as bob, new_peer(storage=right) as charlie:
+            first = bob.fetch(uri)
+            second = charlie.fetch(uri, peers=await bob.listen("127.0.0.1"))
+            assert dict((await first).sources) == {charlie.identity.public: 20 * BLOCK}
+            assert dict((await second).sources) == {bob.identity.public: 20 * BLOCK}
+    assert (tmp_path / "left" / "blob").read_bytes() == right.finished["blob"] == some_bytes(40 * BLOCK)
 
 
 async def test_peers_can_be_named_later(new_peer: Any) -> None:
