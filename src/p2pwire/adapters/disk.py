@@ -19,7 +19,8 @@ from p2pwire.node.actions import (
     StoreManifest,
     WriteBlocks,
 )
-from p2pwire.storage.interface import Content, Download, RecallingStorage, Storage
+from p2pwire.storage.interface import CachedContent, Content, Download, RecallingStorage, Storage
+from p2pwire.wire.messages import Buffer
 
 _Part = TypeVar("_Part")
 RunInWorker: TypeAlias = Callable[[Work, Ending], None]
@@ -91,6 +92,16 @@ class Store:
         place: object = self.place
         if isinstance(place, RecallingStorage):
             self.writing.submit(partial(place.recall, oid), ending)
+
+    def read_cached(self, action: ReadBlocks) -> Buffer | None:
+        """The blocks, if they can be had without waiting."""
+        content: object = self.content
+        if not isinstance(content, CachedContent):
+            return None
+        try:
+            return content.read_cached(action.file, action.block, action.count)
+        except Exception:  # which reading in a worker meets as well, and tells
+            return None
 
     def submit(self, action: DiskAction, ending: Ending) -> None:
         """Do what an action says, in its line. The result is its answer, but that of `FinishDownload` is a path."""

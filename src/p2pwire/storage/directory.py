@@ -164,6 +164,20 @@ class OpenFiles:
                 file.users -= 1
                 self._drop_to(self.limit)
 
+    @contextmanager
+    def use_open(self, number: int) -> Iterator[int | None]:
+        """The same without waiting: None for a file that is not open, or if another thread is just at the list."""
+        if not self._lock.acquire(blocking=False):
+            yield None
+            return
+        try:
+            file = self._files.get(number)
+            if file is not None:
+                self._files.move_to_end(number)
+            yield None if file is None else file.fd
+        finally:
+            self._lock.release()
+
     def close(self) -> None:
         """Close all files; those in use as soon as they no longer are."""
         with self._lock:

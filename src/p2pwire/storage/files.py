@@ -15,6 +15,7 @@ from p2pwire.content.manifest import Manifest
 from p2pwire.content.merkle import BLOCK, block_count
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.content.units import Layout
+from p2pwire.storage.cached import CachedReader
 from p2pwire.storage.directory import Directory, OpenFiles
 from p2pwire.storage.errors import StorageError, StorageErrorKind, shown, storage_error
 from p2pwire.storage.hashing import read_exactly
@@ -44,6 +45,7 @@ class ObjectFiles:
     """When each file was last written (st_mtime_ns), once it is complete: later it may only be read as it was."""
     layout: Layout = attrs.field(init=False)
     _open: OpenFiles = attrs.field(init=False, repr=False)
+    _cached: CachedReader = attrs.field(factory=CachedReader, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self.layout = Layout.of_lengths([self.info.length]) if self.manifest is None else self.manifest.layout
@@ -83,10 +85,27 @@ class ObjectFiles:
                 now = os.fstat(fd)
         except OSError as error:
             raise storage_error(error, "read", self.where(file)) from error
-        changed = self.stamps is not None and (now.st_mtime_ns != self.stamps[file] or now.st_size != length)
-        if changed or len(data) < end - start:
+        if self._changed(file, now) or len(data) < end - start:
             raise changed_error(self.where(file))
         return data
+
+    def read_cached(self, file: int, first: int, count: int) -> Buffer | None:
+        """The same, if it can be had without waiting; None if not, or if anything is wrong: `read` tells what."""
+        if file == MANIFEST_FILE:
+            return self.read(file, first, count)
+        start, end = extent(self.file(file)[0], first, count)
+        try:
+            with self._open.use_open(file) as fd:
+                data = None if fd is None else self._cached.read(fd, end - start, start)
+                if fd is None or data is None or self._changed(file, os.fstat(fd)):
+                    return None
+        except OSError:
+            return None
+        return data
+
+    def _changed(self, file: int, now: os.stat_result) -> bool:
+        """Whether a file that was complete is not what it was."""
+        return self.stamps is not None and (now.st_mtime_ns != self.stamps[file] or now.st_size != self.file(file)[0])
 
     def write(self, file: int, first: int, blocks: Sequence[Buffer]) -> None:
         """Write neighbouring blocks of a file."""

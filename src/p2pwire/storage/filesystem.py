@@ -291,6 +291,10 @@ class FileSystemDownload:
             raise ValueError("blocks: nothing is stored")
         return self._files.read(file, first, count)
 
+    def read_cached(self, file: int, first: int, count: int) -> Buffer | None:
+        """See `CachedContent.read_cached`."""
+        return None if self._files is None else self._files.read_cached(file, first, count)
+
     # --- Ending ---
 
     def finish(self) -> Path:

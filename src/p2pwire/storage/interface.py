@@ -116,6 +116,18 @@ class Content(Protocol):
         """Give back descriptors and locks. A second time does nothing."""
 
 
+@runtime_checkable
+class CachedContent(Protocol):
+    """What content may offer beside: to read without waiting."""
+
+    def read_cached(self, file: int, first: int, count: int) -> Buffer | None:
+        """What `Content.read_blocks` would give, if that can be said without waiting for a disk or another thread.
+
+        None if not, and wherever `read_blocks` would raise a `StorageError`. In contrast to all else it may be called
+        where nobody may wait.
+        """
+
+
 class Shared(Content, Protocol):
     """Content of the user's own: complete, and outside our control."""
 

@@ -26,6 +26,7 @@ from p2pwire.storage.files import ObjectFiles, changed_error
 from p2pwire.storage.hashing import BlockHasher, runs
 from p2pwire.storage.interface import Progress, Skipped
 from p2pwire.storage.names import AREA_PREFIX
+from p2pwire.wire.messages import Buffer
 from p2pwire.wire.registry import MANIFEST_FILE, MAX_LENGTH, MAX_PATH_COMPONENTS, EntryType, ObjectKind
 
 
@@ -59,6 +60,9 @@ class SharedFiles:
 
     def read_blocks(self, file: int, first: int, count: int) -> bytes:
         return self._files.read(file, first, count)
+
+    def read_cached(self, file: int, first: int, count: int) -> Buffer | None:
+        return self._files.read_cached(file, first, count)
 
     def close(self) -> None:
         self._files.close()
