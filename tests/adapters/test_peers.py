@@ -564,8 +564,11 @@ async def test_a_peer_that_is_cancelled_leaves_in_order(adapter: str) -> None:
     assert (gone.code, gone.truncated) == (CloseCode.SHUTDOWN, False)
 
 
+@pytest.mark.parametrize("where", ["disk_done", "receive_data", "data_to_send"])
 @pytest.mark.parametrize("adapter", ["asyncio", "trio"])
-async def test_a_mistake_in_the_program_shows_and_does_not_hang(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mistake_in_the_program_shows_and_does_not_hang(
+    adapter: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def mistaken(*arguments: object) -> None:
         raise RuntimeError("a mistake of ours")
 
@@ -575,7 +578,7 @@ async def test_a_mistake_in_the_program_shows_and_does_not_hang(adapter: str, mo
             uri = await bob.share(share_bytes(some_bytes(1_000_000), "blob"))
             with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="a mistake of ours"), flatten_subgroups=True):
                 async with Peer(storage=MemoryStorage()) as alice:
-                    monkeypatch.setattr(alice._engine, "_from_disk", mistaken)
+                    monkeypatch.setattr(alice._engine.node, where, mistaken)
                     alice.fetch(uri)
                     await anyio.sleep_forever()
 

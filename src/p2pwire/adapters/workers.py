@@ -33,13 +33,16 @@ class Workers:
         self._bell, self.ear = socket.socketpair()
         self._lock = threading.Lock()
         self._rung = False
+        self._closed = False
         self.busy = 0
         """Pieces of work that are not collected yet."""
         for end in (self._bell, self.ear):
             end.setblocking(False)
 
     def submit(self, work: Work, ending: Ending) -> None:
-        """Run work in a thread; `collect` calls the ending."""
+        """Run work in a thread; `collect` calls the ending. Nothing happens after `close`."""
+        if self._closed:
+            return
         self.busy += 1
         if self.busy > len(self._threads) < self._count:
             thread = threading.Thread(target=self._run, name="p2pwire disk", daemon=True)
@@ -60,6 +63,7 @@ class Workers:
 
     def close(self) -> None:
         """End the threads, after the work that they have."""
+        self._closed = True
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from math import inf
 from types import TracebackType
 
@@ -20,8 +20,10 @@ from p2pwire.adapters.anyio.carriers import Carrier, SocketCarrier, StreamCarrie
 from p2pwire.adapters.anyio.fetch import Events, Fetch, Watch
 from p2pwire.adapters.anyio.flow import LEAVE_TIME, Flow, Wake
 from p2pwire.adapters.anyio.interrupts import hold_interrupts_out
+from p2pwire.adapters.anyio.reactor import AsyncioReactor, running_loop
 from p2pwire.adapters.engine import Engine, NodeTraffic
 from p2pwire.adapters.places import Destination, PeerAddress, host_and_port, literal, parse_uri, storage_at
+from p2pwire.adapters.socketflow import READ, SocketFlow
 from p2pwire.adapters.sockets import (
     ACCEPT_PAUSE,
     ANY_HOST,
@@ -213,7 +215,7 @@ class _Outside:
 
     def __init__(self) -> None:
         self.now = _clock()
-        self._flows: dict[int, Flow] = {}
+        self._flows: dict[int, Flow | SocketFlow] = {}
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._workers = Workers()
         self._ended = Wake()
@@ -222,6 +224,9 @@ class _Outside:
         self._leaving = False
         self._collecting = False
         self._gone = anyio.Event()
+        self._reactor = AsyncioReactor.find(self._fail)
+        self._failure: Exception | None = None
+        self._failed = anyio.Event()
 
     # --- life and death ---
 
@@ -252,7 +257,19 @@ class _Outside:
                 self.doors.start_soon(self._keep_time)
                 self._collecting = True
                 self._links.start_soon(self._collect)
+                self._links.start_soon(self._watch_failures)
                 task_status.started(scope)
+
+    def _fail(self, error: Exception) -> None:
+        """A call outside all tasks met a mistake."""
+        self._failure = self._failure or error
+        self._failed.set()
+
+    async def _watch_failures(self) -> None:
+        """Tell of it as if it had been in a task."""
+        await self._failed.wait()
+        assert self._failure is not None
+        raise self._failure
 
     async def leave(self) -> None:
         """Close links and stores in order; once begun it is not cancelled, for others wait for it."""
@@ -272,12 +289,15 @@ class _Outside:
             while self._flows:
                 await self._ended.wait()
         self.doors.cancel_scope.cancel()
-        for flow in list(self._flows.values()):
-            flow.abort()
+        self._abort_links()
         self.engine.close_stores()
         # Without the task that collects, which only an error ends, what the workers do would be waited for in vain.
         while (self._workers.busy and self._collecting) or self._flows:
             await self._ended.wait()
+
+    def _abort_links(self) -> None:
+        for flow in list(self._flows.values()):
+            flow.abort()
 
     # --- doors ---
 
@@ -300,7 +320,7 @@ class _Outside:
         if traffic is None:
             sock.close()
         else:
-            self.begin(SocketCarrier(tune(sock), self._buffer), traffic)
+            self._begin_socket(tune(sock), traffic)
 
     def dial(self, dial: Dial) -> None:
         """See `Outside`."""
@@ -314,9 +334,19 @@ class _Outside:
             self.engine.dial_failed(dial, error)
         else:
             traffic = self.engine.dialled(dial, endpoint_of(sock.getsockname()))
-            self.begin(SocketCarrier(sock, self._buffer), traffic)
+            self._begin_socket(sock, traffic)
 
     # --- links ---
+
+    def _begin_socket(self, sock: socket.socket, traffic: NodeTraffic) -> None:
+        if self._reactor is None:
+            self.begin(SocketCarrier(sock, self._buffer), traffic)
+            return
+        link = traffic.link
+        ended = partial(self._flow_ended, link)
+        flow = self._flows[link] = SocketFlow(self._reactor, sock, self._buffer, traffic, ended)
+        flow.transmit()
+        self.engine.pump()
 
     def begin(self, carrier: Carrier, traffic: NodeTraffic) -> None:
         """Let a link's bytes flow."""
@@ -328,8 +358,11 @@ class _Outside:
         try:
             await flow.run()
         finally:
-            del self._flows[link]
-            self._ended.set()
+            self._flow_ended(link)
+
+    def _flow_ended(self, link: int) -> None:
+        del self._flows[link]
+        self._ended.set()
 
     def transmit(self, link: int) -> None:
         """See `Outside`."""
@@ -353,15 +386,26 @@ class _Outside:
         self._workers.submit(work, ending)
 
     async def _collect(self) -> None:
+        ear, reactor = self._workers.ear, self._reactor
         try:
+            if reactor is not None:
+                reactor.watch(ear, 0, READ, self._collect_now)
+                await anyio.sleep_forever()
             while True:
-                await anyio.wait_readable(self._workers.ear)
-                self._workers.collect()
-                self._ended.set()
+                await anyio.wait_readable(ear)
+                self._collect_now(READ)
         finally:
+            if reactor is not None:
+                # After an error there are links left that are no tasks, which would end with this one.
+                self._abort_links()
+                reactor.watch(ear, READ, 0, self._collect_now)
             self._collecting = False
             self._ended.set()
             self._workers.close()
+
+    def _collect_now(self, events: int) -> None:
+        self._workers.collect()
+        self._ended.set()
 
     def wake_at(self, when: float | None) -> None:
         """See `Outside`."""
@@ -378,11 +422,8 @@ class _Outside:
 
 def _clock() -> Callable[[], float]:
     """The event loop's clock. Asyncio's own is forty times as quick as by way of anyio, and asked for each event."""
-    try:
-        ours = asyncio.current_task() is not None
-    except RuntimeError:
-        ours = False
-    return asyncio.get_running_loop().time if ours else anyio.current_time
+    loop = running_loop()
+    return anyio.current_time if loop is None else loop.time
 
 
 def _scan(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None) -> Shared:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from p2pwire.adapters.blocking.loop import READ, WRITE, Loop
+from p2pwire.adapters.blocking.loop import Loop
+from p2pwire.adapters.socketflow import READ, WRITE
 from p2pwire.adapters.sockets import ACCEPT_PAUSE, endpoint_of, finish_connect
 from p2pwire.node.address import Endpoint
 from p2pwire.wire.registry import HANDSHAKE_TIMEOUT

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from math import inf
 from threading import Condition
 
-from p2pwire.adapters.blocking.flow import LEAVE_TIME, Flow
 from p2pwire.adapters.blocking.loop import Loop
+from p2pwire.adapters.socketflow import LEAVE_TIME, SocketFlow
 from p2pwire.adapters.sockets import READ_SIZE, tune
 from p2pwire.adapters.traffic import ConnectionTraffic
 from p2pwire.connection.commands import CloseLink, Command, LocalProtocolError
@@ -49,9 +49,9 @@ class Link:
         self._over = False
         self._traffic = _Guarded(self._connection, self._loop, self._changed)
         buffer = memoryview(bytearray(READ_SIZE))
-        self._flow = Flow(self._loop, tune(sock), buffer, self._traffic, self._loop.stop)
+        self._flow = SocketFlow(self._loop, tune(sock), buffer, self._traffic, self._loop.stop)
         self._loop.start()
-        self._loop.post(self._flow.stir)
+        self._loop.post(self._flow.transmit)
 
     @property
     def connection(self) -> Connection:
@@ -89,7 +89,7 @@ class Link:
                         raise
                     self._changed.wait()
                 else:
-                    self._loop.post(self._flow.stir)
+                    self._loop.post(self._flow.transmit)
                     return
 
     def close(self, code: CloseCode = CloseCode.NONE, detail: str = "", *, patience: float = inf) -> None:
@@ -122,7 +122,7 @@ class Link:
         self._over = self._over or isinstance(event, Closed)
         # Parsing makes room to read, and may make answers.
         if self._connection.has_output or (self._traffic.stalled and self._connection.wants_data):
-            self._loop.post(self._flow.stir)
+            self._loop.post(self._flow.transmit)
         return event
 
     def _wait(self, end: float = inf) -> None:

@@ -9,18 +9,13 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from time import monotonic
-from typing import Final, TypeAlias, TypeVar
+from typing import TypeVar
 
+from p2pwire.adapters.socketflow import READ, Call, OnReady
 from p2pwire.adapters.transfer import PeerClosedError
 from p2pwire.node.alarms import Alarms
 
 _Result = TypeVar("_Result")
-Call: TypeAlias = Callable[[], None]
-OnReady: TypeAlias = Callable[[int], None]
-"""Takes the selector's events that are ready."""
-
-READ: Final = selectors.EVENT_READ
-WRITE: Final = selectors.EVENT_WRITE
 
 
 class Loop:

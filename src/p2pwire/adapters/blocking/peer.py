@@ -9,10 +9,10 @@ from types import TracebackType
 
 from p2pwire.adapters.blocking.doors import Connecting, Door, Listener
 from p2pwire.adapters.blocking.fetch import Events, Fetch
-from p2pwire.adapters.blocking.flow import LEAVE_TIME, Flow
-from p2pwire.adapters.blocking.loop import READ, Loop
+from p2pwire.adapters.blocking.loop import Loop
 from p2pwire.adapters.engine import Engine, NodeTraffic
 from p2pwire.adapters.places import Destination, PeerAddress, host_and_port, literal, parse_uri, storage_at
+from p2pwire.adapters.socketflow import LEAVE_TIME, READ, SocketFlow
 from p2pwire.adapters.sockets import (
     ANY_HOST,
     READ_SIZE,
@@ -201,7 +201,7 @@ class _Outside:
         self._loop = loop
         self.now = loop.now
         self._workers = Workers()
-        self._flows: dict[int, Flow] = {}
+        self._flows: dict[int, SocketFlow] = {}
         self._doors: dict[Door, None] = {}
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._leaving = False
@@ -244,8 +244,8 @@ class _Outside:
     def begin(self, sock: socket.socket, traffic: NodeTraffic) -> None:
         """Let a link's bytes flow."""
         link = traffic.link
-        flow = self._flows[link] = Flow(self._loop, sock, self._buffer, traffic, lambda: self._flow_ended(link))
-        flow.stir()
+        flow = self._flows[link] = SocketFlow(self._loop, sock, self._buffer, traffic, lambda: self._flow_ended(link))
+        flow.transmit()
         self.engine.pump()
 
     def _flow_ended(self, link: int) -> None:
@@ -255,7 +255,7 @@ class _Outside:
     def transmit(self, link: int) -> None:
         """See `Outside`."""
         if link in self._flows:
-            self._flows[link].stir()
+            self._flows[link].transmit()
 
     def resume_reading(self, link: int) -> None:
         """See `Outside`."""
