@@ -89,6 +89,40 @@ def test_the_schema_says_the_same() -> None:
     assert encode_manifest(FOLDER) == b"".join(parts)
 
 
+def test_roots_can_be_filled_in() -> None:
+    roots = [bytes([index]) * 32 if entry.length else NO_ROOT for index, entry in enumerate(FOLDER, 1)]
+    wanted = [Entry(entry.type, entry.path, entry.length, root) for entry, root in zip(FOLDER, roots, strict=True)]
+    manifest = Manifest.from_entries(FOLDER)
+    before = bytes(manifest.data)
+    filled = manifest.with_roots(roots)
+    assert filled.data == Manifest.from_entries(wanted).data
+    assert list(filled) == wanted
+    assert filled.layout.total_blocks == manifest.total_blocks
+    assert manifest.data == before
+    assert Manifest.from_entries([]).with_roots([]).data == raw()
+
+
+@pytest.mark.parametrize(
+    ("index", "root", "error"),
+    [
+        (0, NO_ROOT, "root 0: 0000.* for 4 blocks"),
+        (1, ROOT, "root 1: 0001.* for 0 blocks"),
+        (3, ROOT, "root 3: 0001.* for 0 blocks"),
+        (4, ROOT[1:], "root 4: 0102.* for 1 blocks"),
+        (4, ROOT + b"x", "root 4: 0001.* for 1 blocks"),
+    ],
+)
+def test_roots_have_to_fit(index: int, root: bytes, error: str) -> None:
+    roots = [entry.root for entry in FOLDER]
+    manifest = Manifest.from_entries(FOLDER)
+    for wrong in (roots[:-1], [*roots, ROOT]):
+        with pytest.raises(ValueError, match="zip"):
+            manifest.with_roots(wrong)
+    roots[index] = root
+    with pytest.raises(ValueError, match=error):
+        manifest.with_roots(roots)
+
+
 def test_no_entries() -> None:
     manifest = Manifest.decode(raw())
     assert (len(manifest), manifest.total_blocks, manifest.length, list(manifest)) == (0, 0, 9, [])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pwire.content.merkle import BLOCK, ProofChecker, Tree, UnknownNodeError, proof_count
+from p2pwire.content.merkle import BLOCK, ProofChecker, Tree, UnknownNodeError, leaf_page, proof_count
 from p2pwire.wire.registry import MAX_BLOCKS, MAX_LENGTH, MAX_LEVEL
 
 from .reference import blocks_of, climbs, content, proof, rows_of, rows_over, some_leaves
@@ -85,6 +85,21 @@ def test_complete_tree(blocks: int) -> None:
     assert known_only_truth(tree, rows) == blocks
     assert not tree.knows(blocks)
     assert not tree.knows(-1)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 63, 64, 65, 129, 4097])
+def test_pages_that_were_made_apart_make_the_same_tree(blocks: int) -> None:
+    length = blocks * BLOCK - 3
+    leaves = some_leaves(blocks)
+    rows = rows_over(leaves)
+    pages = [leaf_page(length, b"".join(leaves[at : at + 64])) for at in range(0, blocks, 64)]
+    tree = Tree.from_pages(length, pages)
+    assert tree.root == rows[-1][0]
+    assert tree.dump() == Tree.from_leaves(length, b"".join(leaves)).dump()
+    assert known_only_truth(tree, rows) == blocks
+    for wrong in (pages[:-1], [*pages, pages[0]]):
+        with pytest.raises(ValueError, match=f"pages: {len(wrong)}, must be {len(pages)}"):
+            Tree.from_pages(length, wrong)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -77,28 +77,40 @@ SUBTREE_LEAVES: Final = 1 << SUBTREE_LEVELS
 """Nodes of the lowest level of such a subtree."""
 
 
-def subtrees(leaves: Buffer, height: int) -> Iterator[tuple[int, int, list[bytes]]]:
-    """Climb from the leaves to the root, one subtree after another: (tier, number, rows).
+_PAIRS: Final = tuple(slice(at, at + 2 * HASH) for at in range(0, SUBTREE_LEAVES * HASH, 2 * HASH))
+"""Where the pairs of a row lie: made once, for hashing 64 bytes takes little longer than making a slice."""
 
-    Tier t holds the levels from 6t on; `number` counts the subtrees of a tier from the left. The rows go from the
-    lowest level to the one above the subtree, whose single node is a leaf of the next tier, or in the last the root.
+
+def subtree(nodes: bytes, tier: int, height: int) -> list[bytes]:
+    """The rows of a subtree over its lowest nodes, 32 bytes each, in a tree of this height.
+
+    They go from the lowest level, filled up with padding, to the one above the subtree.
     """
-    nodes = memoryview(leaves)
+    level = tier * SUBTREE_LEVELS
+    climb = min(SUBTREE_LEVELS, height - level)
+    row = nodes + PADDING[level] * ((1 << climb) - len(nodes) // HASH)
+    rows = [row]
+    for up in range(1, climb + 1):
+        row = b"".join([sha256(row[pair]).digest() for pair in _PAIRS[: 1 << climb - up]])
+        rows.append(row)
+    return rows
+
+
+def subtrees(nodes: Buffer, height: int, tier: int = 0) -> Iterator[tuple[int, int, list[bytes]]]:
+    """Climb from the leaves to the root, or from the lowest nodes of a tier: (tier, number, rows of the subtree).
+
+    Tier t holds the levels from 6t on; `number` counts the subtrees of a tier from the left. The single node of the
+    last row is a lowest node of the next tier, or in the last tier the root.
+    """
+    row = memoryview(nodes)
     size = SUBTREE_LEAVES * HASH
-    for tier in range(tier_count(height)):
-        level = tier * SUBTREE_LEVELS
-        climb = min(SUBTREE_LEVELS, height - level)
+    for above in range(tier, tier_count(height)):
         tops = bytearray()
-        for number, start in enumerate(range(0, len(nodes), size)):
-            row = bytes(nodes[start : start + size])
-            row += PADDING[level] * ((1 << climb) - len(row) // HASH)
-            rows = [row]
-            for _ in range(climb):
-                row = b"".join([sha256(row[at : at + 64]).digest() for at in range(0, len(row), 64)])
-                rows.append(row)
-            tops += row
-            yield tier, number, rows
-        nodes = memoryview(tops)
+        for number, start in enumerate(range(0, len(row), size)):
+            rows = subtree(bytes(row[start : start + size]), above, height)
+            tops += rows[-1]
+            yield above, number, rows
+        row = memoryview(tops)
 
 
 def tier_count(height: int) -> int:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import attrs
 
-from p2pwire.content.hashing import NO_ROOT, block_count
+from p2pwire.content.hashing import HASH, NO_ROOT, block_count
 from p2pwire.content.units import Layout
 from p2pwire.wire.messages import Buffer, DecodeError, EncodeError, ManifestEntry, ManifestHeader, TruncatedError
 from p2pwire.wire.registry import (
@@ -81,6 +81,20 @@ class Manifest:
         """The manifest of these entries, in whatever order they come. Raises `ManifestError`."""
         rows = sorted(entries, key=lambda entry: _sort_key(entry.path))
         return cls.decode(_encode(rows))  # what is written is held to the rules for what is read
+
+    def with_roots(self, roots: Sequence[bytes]) -> Manifest:
+        """The manifest of the same entries with these roots, one for each; `NO_ROOT` where there is no content.
+
+        Raises `ValueError` for other roots than that, or more or fewer of them.
+        """
+        data = bytearray(self.data)
+        ends = (*self._offsets, len(data))[1:]
+        for index, (root, end) in enumerate(zip(roots, ends, strict=True)):
+            if len(root) != HASH or (root == NO_ROOT) is (self.layout.blocks_of(index) > 0):
+                raise ValueError(f"root {index}: {root.hex()} for {self.layout.blocks_of(index)} blocks")
+            if root != NO_ROOT:
+                data[end - HASH : end] = root
+        return Manifest(memoryview(data).toreadonly(), self._offsets, self.layout)
 
     def __len__(self) -> int:
         return len(self._offsets)

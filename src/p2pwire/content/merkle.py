@@ -7,6 +7,7 @@ from p2pwire.content.hashing import (
     HASH,
     NO_ROOT,
     PADDING,
+    SUBTREE_LEAVES,
     Leaves,
     TreeBuilder,
     block_count,
@@ -16,13 +17,14 @@ from p2pwire.content.hashing import (
     tree_height,
 )
 from p2pwire.content.proofs import ProofChecker, ProofError, Proved, proof_count
-from p2pwire.content.tree import Tree, UnknownNodeError
+from p2pwire.content.tree import LeafPage, Tree, UnknownNodeError, leaf_page
 
 __all__ = [
     "BLOCK",
     "HASH",
     "NO_ROOT",
     "PADDING",
+    "SUBTREE_LEAVES",
     "block_count",
     "block_length",
     "tree_height",
@@ -34,6 +36,8 @@ __all__ = [
     "Proved",
     "ProofError",
     "ProofChecker",
+    "LeafPage",
+    "leaf_page",
     "Tree",
     "UnknownNodeError",
 ]

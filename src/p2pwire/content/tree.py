@@ -18,12 +18,15 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Self
 
+import attrs
+
 from p2pwire.content.hashing import (
     HASH,
     PADDING,
     SUBTREE_LEAVES,
     SUBTREE_LEVELS,
     block_count,
+    subtree,
     subtrees,
     tier_count,
     tree_height,
@@ -44,6 +47,24 @@ _ALL_LEAVES: Final = (1 << _PAGE_NODES) - (1 << SUBTREE_LEAVES)
 
 class UnknownNodeError(LookupError):
     """A proof was asked for that takes a node which is not known."""
+
+
+@attrs.frozen(eq=False)
+class LeafPage:
+    """The part of a tree that lies over 64 neighbouring leaves, or over the last ones."""
+
+    nodes: bytearray = attrs.field(repr=False)
+    top: bytes
+    """The node above it."""
+
+
+def leaf_page(length: int, leaves: Buffer) -> LeafPage:
+    """The page over 64 leaves of a file of `length` bytes, or over the last ones; what `Tree.from_pages` takes.
+
+    Pages need nothing of each other, so that they can be made by several threads.
+    """
+    rows = subtree(bytes(leaves), 0, tree_height(length))
+    return LeafPage(_filled(rows), rows[-1])
 
 
 class Tree:
@@ -72,14 +93,24 @@ class Tree:
         """
         if len(leaves) != block_count(length) * HASH:
             raise ValueError(f"leaves: {len(leaves)} bytes, must be {block_count(length) * HASH}")
-        pages = {}
-        root = bytes(leaves[:HASH])
-        for tier, number, rows in subtrees(leaves, tree_height(length)):
-            page = pages[tier << 32 | number] = bytearray(_PAGE_SIZE)
-            _fill(page, rows)
-            root = rows[-1]
-        tree = cls(length, root)
-        tree._pages = pages
+        view, size = memoryview(leaves), SUBTREE_LEAVES * HASH
+        return cls.from_pages(length, [leaf_page(length, view[at : at + size]) for at in range(0, len(view), size)])
+
+    @classmethod
+    def from_pages(cls, length: int, pages: Sequence[LeafPage]) -> Self:
+        """The complete tree of a file of `length` bytes from all its `leaf_page`s, which become its own.
+
+        Raises `ValueError` if there are more or fewer of them than the file has.
+        """
+        wanted = -(-block_count(length) // SUBTREE_LEAVES)
+        if len(pages) != wanted:
+            raise ValueError(f"pages: {len(pages)}, must be {wanted}")
+        tree = cls(length, pages[0].top if pages else b"")
+        if tree.height:
+            tree._pages = {number: page.nodes for number, page in enumerate(pages)}
+        for tier, number, rows in subtrees(b"".join([page.top for page in pages]), tree.height, 1):
+            tree._pages[tier << 32 | number] = _filled(rows)
+            tree.root = rows[-1]
         return tree
 
     def __repr__(self) -> str:
@@ -192,11 +223,11 @@ class Tree:
             return
         self._pad(claimed, level, number, climb)
         lowest = memoryview(claimed)[_LEAVES_AT : _LEAVES_AT + (HASH << climb)]
-        page = bytearray(_PAGE_SIZE)
-        rows = next(subtrees(lowest, climb))[2]
+        rows = subtree(bytes(lowest), 0, climb)
         if rows[-1] == top:
-            _fill(page, rows)
+            page = _filled(rows)
         else:
+            page = bytearray(_PAGE_SIZE)
             _prove_partly(page, claimed, top, SUBTREE_LEAVES >> climb)
         if page != bytes(_PAGE_SIZE):
             self._pages[key] = page
@@ -218,11 +249,13 @@ def _above(key: int) -> tuple[int, int]:
     return (key >> 32) + 1 << 32 | number >> SUBTREE_LEVELS, SUBTREE_LEAVES | number % SUBTREE_LEAVES
 
 
-def _fill(page: bytearray, rows: Sequence[bytes]) -> None:
-    """Set a page to the rows of a whole subtree, without its top."""
+def _filled(rows: Sequence[bytes]) -> bytearray:
+    """The page of a whole subtree, from its rows; its top is no part of it."""
+    page = bytearray(_PAGE_SIZE)
     for depth, row in enumerate(rows[:-1]):
         start = _LEAVES_AT >> depth
         page[start : start + len(row)] = row
+    return page
 
 
 def _record(key: int, page: bytearray) -> bytes:
