@@ -24,6 +24,7 @@ from p2pwire.storage import (
     share_bytes,
     share_folder,
 )
+from p2pwire.storage.scan import Survey
 from p2pwire.wire.registry import MANIFEST_FILE
 
 from .answers import blob, folder, in_memory, noise
@@ -294,6 +295,44 @@ def test_a_file_that_goes_while_another_is_hashed(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="it does not exist") as caught:
         scan(path, lambda done, total: shutil.rmtree(path / "b", ignore_errors=True))
     assert caught.value.kind == StorageErrorKind.VANISHED
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("blocks", [2, 70])
+def test_what_changes_between_the_walk_and_the_hashing(tmp_path: Path, change: str, blocks: int) -> None:
+    """It counts as it is when it is hashed."""
+    path = put(tmp_path / "name", share_folder({f"a/{n}": noise(blocks * BLOCK, n) for n in range(3)}))
+    survey = Survey.of(path)
+    make, kind = CHANGES[change]
+    make(path / "a" / "1")
+    if kind == StorageErrorKind.CHANGED:
+        found, again = survey.hash(), scan(path)
+        same(found, share_folder({f"a/{n}": (path / "a" / f"{n}").read_bytes() for n in range(3)}))
+        assert found.info == again.info
+        found.close()
+        again.close()
+    else:
+        with pytest.raises(StorageError) as caught:
+            survey.hash()
+        assert (caught.value.kind, caught.value.path) == (kind, str(path / "a" / "1"))
+        survey.directory.close()
+
+
+def test_a_directory_that_becomes_a_link_before_the_hashing(tmp_path: Path) -> None:
+    path = put(tmp_path / "name", folder())
+    survey = Survey.of(path)
+    become_a_link(path / "a")
+    with pytest.raises(StorageError) as caught:
+        survey.hash()
+    assert (caught.value.kind, caught.value.path) == (StorageErrorKind.OUTSIDE, str(path / "a" / "empty"))
+    survey.directory.close()
+
+
+def test_more_small_files_than_a_thread_is_given_at_once(tmp_path: Path) -> None:
+    content = share_folder({f"{n % 3}/{n:04}": noise(n) for n in range(600)} | {"large": noise(300 * BLOCK), "z": b"z"})
+    found = scan(put(tmp_path / "name", content))
+    same(found, content)
+    found.close()
 
 
 @pytest.mark.parametrize("blocks", [10.5, 600.3])

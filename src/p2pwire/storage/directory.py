@@ -34,7 +34,8 @@ _WALKS: Final = os.open in os.supports_dir_fd
 
 # Windows lacks these; there `Directory.open` refuses before any is used.
 _DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_FILE: Final[int] = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+FILE_FLAGS: Final[int] = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+"""With which a file in a directory is opened: no link is followed, and nothing is waited for."""
 
 
 @attrs.define(eq=False)
@@ -66,7 +67,7 @@ class Directory:
     def open_file(self, path: bytes, flags: int, mode: int = 0o666) -> int:
         """A descriptor of the regular file at `path`; OSError for anything else: ELOOP, EISDIR or ENXIO."""
         with self._parent(path) as (parent, name):
-            fd = os.open(name, flags | _FILE, mode, dir_fd=parent)
+            fd = os.open(name, flags | FILE_FLAGS, mode, dir_fd=parent)
         mode = os.fstat(fd).st_mode
         if not stat.S_ISREG(mode):
             os.close(fd)

@@ -10,24 +10,33 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 import attrs
 
 from p2pwire.content.manifest import Entry, Manifest, ManifestError
-from p2pwire.content.merkle import BLOCK, HASH, NO_ROOT, Tree, TreeBuilder, block_count
+from p2pwire.content.merkle import BLOCK, NO_ROOT, SUBTREE_LEAVES, LeafPage, Tree, TreeBuilder, block_count
 from p2pwire.content.objects import ObjectInfo
 from p2pwire.content.units import BlockMap
 from p2pwire.content.uri import UriError, check_name
-from p2pwire.storage.directory import Directory
-from p2pwire.storage.errors import StorageError, StorageErrorKind, reported, shown
+from p2pwire.storage.directory import FILE_FLAGS, Directory
+from p2pwire.storage.errors import StorageError, StorageErrorKind, reported, shown, storage_error
 from p2pwire.storage.files import ObjectFiles, changed_error
-from p2pwire.storage.hashing import BlockHasher, runs
+from p2pwire.storage.hashing import BlockHasher, BlockReader
 from p2pwire.storage.interface import Progress, Skipped
 from p2pwire.storage.names import AREA_PREFIX
 from p2pwire.wire.messages import Buffer
 from p2pwire.wire.registry import MANIFEST_FILE, MAX_LENGTH, MAX_PATH_COMPONENTS, EntryType, ObjectKind
+
+_SMALL: Final = SUBTREE_LEAVES * BLOCK
+"""bytes of a file up to which many are hashed at a time."""
+
+_BATCH_FILES: Final = 128
+_BATCH_BYTES: Final = 8 << 20
+"""Small files that a thread is given at once: some milliseconds' work, whichever is reached first."""
 
 
 @attrs.define(eq=False)
@@ -90,8 +99,12 @@ class Survey:
     name: bytes
     """A single file's name on the disk; empty for a folder."""
     entries: list[Entry]
-    """With lengths as they were, and without roots."""
+    """With lengths as they were, and without roots; in the order of a manifest."""
+    stamps: list[int]
+    """When each of them was last written (st_mtime_ns)."""
     skipped: list[Skipped]
+    manifest: Manifest = attrs.field(init=False)
+    """Of the entries of a folder."""
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Survey:
@@ -108,9 +121,10 @@ class Survey:
                         StorageErrorKind.UNSUITABLE, shown(path), f"{shown(path)} is neither a file nor a directory"
                     )
                 entry = Entry(EntryType.FILE, "", found.st_size)
-                return cls(Directory.open(place.parent), place, called, os.fsencode(place.name), [entry], [])
+                directory = Directory.open(place.parent)
+                return cls(directory, place, called, os.fsencode(place.name), [entry], [found.st_mtime_ns], [])
             directory = Directory.open(place)
-        survey = cls(directory, place, called, b"", [], [])
+        survey = cls(directory, place, called, b"", [], [], [])
         try:
             survey._walk(directory.fd, "")
             survey._check()
@@ -122,25 +136,33 @@ class Survey:
     @property
     def length(self) -> int:
         """The object's length, if the content stays as it is: the file's, or the manifest's."""
-        return self.entries[0].length if self.name else Manifest.from_entries(self.entries).length
+        return self.entries[0].length if self.name else self.manifest.length
 
     def _walk(self, fd: int, prefix: str) -> None:
         with os.scandir(fd) as found:
-            children = sorted(found, key=lambda child: child.name)
+            children = sorted(found, key=lambda child: child.name)  # as manifests have them
         before = len(self.entries)
-        for child in children:
-            path = prefix + os.fsencode(child.name).decode("utf-8", "surrogateescape")
-            with reported("read", self.place, path):
+        path = prefix
+        try:
+            for child in children:
+                path = prefix + os.fsencode(child.name).decode("utf-8", "surrogateescape")
                 status = child.stat(follow_symlinks=False)
-                if reason := _left_out(status.st_mode, child.name):
+                mode = status.st_mode
+                if stat.S_ISREG(mode):
+                    kind = EntryType.EXECUTABLE if mode & stat.S_IXUSR else EntryType.FILE
+                    self._add(Entry(kind, path, status.st_size), status.st_mtime_ns)
+                elif reason := _left_out(mode, child.name):
                     self.skipped.append(Skipped(path, reason))
-                elif stat.S_ISDIR(status.st_mode):
-                    self._enter(fd, child.name, path + "/")
                 else:
-                    kind = EntryType.EXECUTABLE if status.st_mode & stat.S_IXUSR else EntryType.FILE
-                    self.entries.append(Entry(kind, path, status.st_size))
+                    self._enter(fd, child.name, path + "/")
+        except OSError as error:
+            raise storage_error(error, "read", self.place / path) from error
         if prefix and len(self.entries) == before:
-            self.entries.append(Entry(EntryType.EMPTY_DIRECTORY, prefix[:-1]))
+            self._add(Entry(EntryType.EMPTY_DIRECTORY, prefix[:-1]), 0)
+
+    def _add(self, entry: Entry, stamp: int) -> None:
+        self.entries.append(entry)
+        self.stamps.append(stamp)
 
     def _enter(self, parent: int, name: str, prefix: str) -> None:
         if prefix.count("/") > MAX_PATH_COMPONENTS:
@@ -154,7 +176,7 @@ class Survey:
     def _check(self) -> None:
         """See that a manifest can say all this, before hours of hashing."""
         try:
-            Manifest.from_entries(self.entries)
+            self.manifest = Manifest.from_entries(self.entries)
         except ManifestError as error:
             for entry in self.entries:
                 try:
@@ -167,29 +189,104 @@ class Survey:
         """Read and hash everything. The directory belongs to what is returned."""
         meter = _Meter(progress, sum(entry.length for entry in self.entries))
         with BlockHasher() as hasher:
-            hashed = [self._hash(entry, hasher, meter) for entry in self.entries]
+            hashed = list(self._hash_all(hasher, meter))
+        trees = {file: found.tree for file, found in enumerate(hashed) if found.tree is not None}
         if self.name:
             manifest = None
-            info = ObjectInfo(ObjectKind.BLOB, hashed[0].entry.length, hashed[0].entry.root)
-            trees = {0: hashed[0].tree}
+            info = ObjectInfo(ObjectKind.BLOB, hashed[0].length, hashed[0].root)
         else:
-            manifest = Manifest.from_entries(file.entry for file in hashed)
+            manifest = self._manifest(hashed)
             own = TreeBuilder()
             own.update(manifest.data)
             leaves = own.finish()
             info = ObjectInfo(ObjectKind.MANIFEST, leaves.length, leaves.root)
-            by_path = {file.entry.path: file for file in hashed}
-            hashed = [by_path[entry.path] for entry in manifest]
-            trees = {file: found.tree for file, found in enumerate(hashed)}
-            trees[MANIFEST_FILE] = Tree.from_leaves(leaves.length, leaves.hashes)
+            if leaves.length > BLOCK:
+                trees[MANIFEST_FILE] = Tree.from_leaves(leaves.length, leaves.hashes)
         stamps = array("q", [file.stamp for file in hashed])
         files = ObjectFiles(info, manifest, self.directory, self.place, self.name, stamps=stamps)
-        known = {file: tree for file, tree in trees.items() if tree is not None and tree.height}
-        return SharedFiles(files, _sayable(self.called), self.skipped, known)
+        return SharedFiles(files, _sayable(self.called), self.skipped, trees)
 
-    def _hash(self, entry: Entry, hasher: BlockHasher, meter: _Meter) -> _Hashed:
+    def _manifest(self, hashed: Sequence[_Hashed]) -> Manifest:
+        if all(file.length == entry.length for file, entry in zip(hashed, self.entries, strict=True)):
+            return self.manifest.with_roots([file.root for file in hashed])
+        return Manifest.from_entries(
+            Entry(entry.type, entry.path, file.length, file.root)
+            for file, entry in zip(hashed, self.entries, strict=True)
+        )
+
+    def _hash_all(self, hasher: BlockHasher, meter: _Meter) -> Iterator[_Hashed]:
+        """Each entry in turn: small files many at a time, large ones one by one."""
+        for small, numbers in groupby(range(len(self.entries)), lambda file: self.entries[file].length <= _SMALL):
+            if not small:
+                yield from (self._hash(file, hasher, meter) for file in numbers)
+                continue
+            batches = self._batches(numbers)
+            results = hasher.each(self._hash_batch, batches, threads=len(batches) > 1)
+            for batch, hashed in zip(batches, results, strict=True):
+                for file, found in zip(batch, hashed, strict=True):
+                    if found is None:
+                        yield self._hash(file, hasher, meter)
+                    else:
+                        if found.length:
+                            meter.add(found.length)
+                        yield found
+
+    def _batches(self, numbers: Iterable[int]) -> list[range]:
+        """Neighbouring entries of one directory each, as many as are worth the way to a thread and back."""
+        batches: list[range] = []
+        parent, full = "", 0
+        for file in numbers:
+            directory = self.entries[file].path.rpartition("/")[0]
+            if batches and directory == parent and len(batches[-1]) < _BATCH_FILES and full < _BATCH_BYTES:
+                batches[-1] = range(batches[-1].start, file + 1)
+            else:
+                batches.append(range(file, file + 1))
+                parent, full = directory, 0
+            full += self.entries[file].length
+        return batches
+
+    def _hash_batch(self, reader: BlockReader, batch: range) -> list[_Hashed | None]:
+        """Small files of one directory; None for each that is not what it was: the long way tells what is wrong."""
+        parent = self.entries[batch[0]].path.rpartition("/")[0]
+        try:
+            directory = self.directory.directory(_name_bytes(parent)) if parent else self.directory.duplicate()
+        except OSError:
+            return [None] * len(batch)
+        try:
+            return [self._hash_small(reader, directory.fd, file) for file in batch]
+        finally:
+            directory.close()
+
+    def _hash_small(self, reader: BlockReader, directory: int, file: int) -> _Hashed | None:
+        entry = self.entries[file]
         if entry.type == EntryType.EMPTY_DIRECTORY:
-            return _Hashed(entry, None, 0)
+            return _Hashed(0, NO_ROOT, None, 0)
+        name = self.name or _name_bytes(entry.path.rpartition("/")[2])
+        try:
+            fd = os.open(name, os.O_RDONLY | FILE_FLAGS, dir_fd=directory)
+            try:
+                leaves = reader.hashes(fd, 0, entry.length)
+                now = os.fstat(fd)
+            finally:
+                os.close(fd)
+        except OSError:
+            return None
+        # It is what the survey saw, and has been all the time.
+        length, stamp = now.st_size, now.st_mtime_ns
+        if not stat.S_ISREG(now.st_mode) or (length, stamp) != (entry.length, self.stamps[file]):
+            return None
+        if len(leaves) != block_count(length):
+            return None
+        if len(leaves) <= 1:
+            return _Hashed(length, leaves[0] if leaves else NO_ROOT, None, stamp)
+        tree = Tree.from_leaves(length, b"".join(leaves))
+        return _Hashed(length, tree.root, tree, stamp)
+
+    def _hash(self, file: int, hasher: BlockHasher, meter: _Meter) -> _Hashed:
+        """An entry of any size, and whatever it was when it was surveyed."""
+        entry = self.entries[file]
+        if entry.type == EntryType.EMPTY_DIRECTORY:
+            return _Hashed(0, NO_ROOT, None, 0)
         with reported("read", self.place, entry.path):
             fd = self.directory.open_file(self.name or _name_bytes(entry.path), os.O_RDONLY)
         try:
@@ -197,25 +294,30 @@ class Survey:
             length = before.st_size
             if length > MAX_LENGTH:
                 raise _unsayable(self.place / entry.path, f"at most {MAX_LENGTH} bytes")
-            blocks = block_count(length)
-            leaves = bytearray()
-            for _, hashes in hasher.hashes(fd, length, runs(0, blocks), blocks, self.place, entry.path):
-                leaves += b"".join(hashes)
-                meter.add(len(hashes) * BLOCK)
+            pages: list[LeafPage] = []
+            for found in hasher.pages(fd, length, self.place, entry.path):
+                pages += found
+                meter.add(len(found) * SUBTREE_LEAVES * BLOCK)
             after = os.fstat(fd)
         finally:
             os.close(fd)
-        if (length, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(leaves) != blocks * HASH:
+        unchanged = (length, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+        if not unchanged or len(pages) * SUBTREE_LEAVES < block_count(length):
             raise changed_error(self.place / entry.path)
-        tree = Tree.from_leaves(length, leaves) if blocks > 1 else None
-        root = tree.root if tree is not None else bytes(leaves) or NO_ROOT
-        return _Hashed(Entry(entry.type, entry.path, length, root), tree, after.st_mtime_ns)
+        if not length:
+            return _Hashed(0, NO_ROOT, None, after.st_mtime_ns)
+        tree = Tree.from_pages(length, pages)
+        return _Hashed(length, tree.root, tree if tree.height else None, after.st_mtime_ns)
 
 
-@attrs.frozen
+@attrs.define
 class _Hashed:
-    entry: Entry
+    """What one entry turned out to be."""
+
+    length: int
+    root: bytes
     tree: Tree | None
+    """Of more than one block."""
     stamp: int
 
 
