@@ -1,4 +1,4 @@
-"""python -m tests.bench [NAME…] [--quick] [--json FILE] [--svg FILE] [--check], or --page FILE.json."""
+"""python -m tests.bench [NAME…] [--quick] [--json FILE] [--svg FILE] [--check], or --page FILE.json [--into DIR]."""
 
 from __future__ import annotations
 
@@ -52,13 +52,18 @@ def main() -> int:
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a picture")
     parser.add_argument("--check", action="store_true", help="name the targets that are missed; exit code 1 if any is")
     parser.add_argument("--directory", type=Path, help="where files are put, about 9 GiB (default: in memory)")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="measure nothing; write docs/benchmarks.*")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="measure nothing; make the page of a full run")
+    parser.add_argument("--into", type=Path, default=Path("docs"), help="where --page puts it (default: docs)")
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHES]:
         parser.error(f"no bench is called {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     if options.page is not None:
         results = Results.from_json(json.loads(options.page.read_text()))
-        write_page(results, Path("docs"))
+        if results.quick and not options.quick:
+            parser.error(
+                f"{options.page} is of a quick run, whose figures say nothing (with --quick: a page all the same)"
+            )
+        write_page(results, options.into)
     else:
         enter_namespace(sys.argv[1:])
         settle_namespace()

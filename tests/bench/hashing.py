@@ -1,4 +1,5 @@
-"""The id of what lies on a disk: a large file, and many small ones, against SHA-256 alone on all cores."""
+"""The id of what lies on a disk: a large file, and many small ones, against loops that only read and hash, and against
+SHA-256 alone, on all cores."""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ LARGE: Final = 4 * GIB
 QUICK_LARGE: Final = 32 * MIB
 SMALL: Final = 16384
 """bytes of a small file: one block."""
+ROLE: Final = "roles.hasher"
 EVERYWHERE: Final = "all cores"
 PER_CORE: Final = "per core"
 FILES: Final = 20_000
@@ -72,14 +74,23 @@ def identify(path: Path) -> float:
 
 
 def hash_everywhere(children: Sequence[Child]) -> float:
-    """SHA-256 over 16 KiB, in one process on each core, from a buffer in the cache; seconds of processor time."""
+    """The same work in a process on each core; seconds of processor time."""
     for child in children:
         child.tell("go")
     return sum(float(child.answer()["cpu"]) for child in children)
 
 
+NOTES: Final = {
+    "large file": "the id of one file of 4 GiB",
+    "loop over a large file": "it is read and hashed by 16 KiB, a process for each core",
+    "small files": "the id of 20 000 files of 16 KiB",
+    "loop over small files": "each is opened, read, hashed and closed, a process for each core",
+    "SHA-256": "of 16 KiB from the cache, a process for each core",
+}
+
+
 def measure(run: Run) -> None:
-    """In turns: a large file, small files, and the hash alone on all cores."""
+    """In turns: a large file, small files, loops over them, and the hash alone."""
     size, files = (QUICK_LARGE, QUICK_FILES) if run.quick else (LARGE, FILES)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     directory = run.directory / "hash"
@@ -90,22 +101,25 @@ def measure(run: Run) -> None:
         stack.callback(shutil.rmtree, directory)
         write_large(large, size)
         write_small(small, files)
-        children = [stack.enter_context(Child("roles.hasher", size // cores)) for _ in range(cores)]
-        for child in children:
-            child.answer()
-        samples = run.interleave(
-            {
-                "large file": partial(clock.rate, "large file", size, partial(identify, large)),
-                "small files": partial(clock.rate, "small files", files * SMALL, partial(identify, small)),
-                "SHA-256": partial(clock.rate, "SHA-256", size, partial(hash_everywhere, children)),
-            }
-        )
-    notes = {
-        "large file": "the id of one file of 4 GiB",
-        "small files": "that of 20 000 files of 16 KiB",
-        "SHA-256": "16 KiB at a time, from memory, a process each",
-    }
+        share = size // cores // MIB * MIB
+        groups: dict[str, list[Child]] = {
+            "loop over a large file": [Child(ROLE, "large", large, core * share, share) for core in range(cores)],
+            "loop over small files": [Child(ROLE, "small", small, core, cores) for core in range(cores)],
+            "SHA-256": [Child(ROLE, "memory", share) for _ in range(cores)],
+        }
+        for children in groups.values():
+            for child in children:
+                stack.enter_context(child).answer()
+        works: dict[str, tuple[int, Callable[[], float]]] = {
+            "large file": (size, partial(identify, large)),
+            "small files": (files * SMALL, partial(identify, small)),
+            **{name: (size, partial(hash_everywhere, children)) for name, children in groups.items()},
+        }
+        works["loop over small files"] = (files * SMALL, works["loop over small files"][1])
+        samples = run.interleave({name: partial(clock.rate, name, *work) for name, work in works.items()})
     for way, unit, found in ((EVERYWHERE, "GiB/s", samples), (PER_CORE, "GiB/CPU s", clock.by_processor)):
-        for name, note in notes.items():
+        for name, note in NOTES.items():
             limit = None if name == "SHA-256" else f"hash/SHA-256, {way}"
-            run.add(f"hash/{name}, {way}", unit, found[name], limit=limit, note=note)
+            loop = {"large file": "loop over a large file", "small files": "loop over small files"}.get(name)
+            against = () if loop is None else (f"hash/{loop}, {way}",)
+            run.add(f"hash/{name}, {way}", unit, found[name], against=against, limit=limit, note=note)

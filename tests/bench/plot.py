@@ -29,7 +29,8 @@ STYLE: Final = """
   }
 """
 
-OURS: Final = ("p2pwire", "small frames", "small messages", "idle link")
+OURS: Final = ("p2pwire", "small frames", "small messages", "idle link", "large file", "small files")
+LIMITS: Final = ("lean loop", "key operations", "SHA-256")
 
 
 @attrs.frozen
@@ -43,6 +44,7 @@ class Panel:
 
 _TORRENTS: Final = tuple(f"libtorrent {version} {cipher}" for cipher in ("clear", "rc4") for version in ("v1", "v2"))
 _MOVERS: Final = ("p2pwire blocking", "p2pwire asyncio", "p2pwire trio", *_TORRENTS, "https", "lean loop")
+_HASHED: Final = ("large file", "loop over a large file", "small files", "loop over small files")
 
 PANELS: Final = (
     Panel("Moving a file of 1 GiB, one to one (MiB/s)", "bulk", _MOVERS),
@@ -60,6 +62,11 @@ PANELS: Final = (
         "Handshakes, both sides (1/s)",
         "handshake",
         ("p2pwire", "TLS 1.3 mutual", "noiseprotocol XX", "py-libp2p noise", "aioquic", "key operations"),
+    ),
+    Panel(
+        "The id of content, on all cores (GiB/s)",
+        "hash",
+        tuple(f"{name}, all cores" for name in (*_HASHED, "SHA-256")),
     ),
     Panel("An idle session (KB)", "memory", ("idle link", "h11", "h2", "wsproto", "ssl", "aioquic")),
 )
@@ -89,7 +96,7 @@ def _bars(figures: Sequence[Figure], y: int) -> list[str]:
         top = y + place * STEP
         width = max(1.0, figure.middle / longest * LONGEST)
         name = figure.name.partition(", ")[0]
-        kind = "ours" if name.startswith(OURS) else "limit" if name in ("lean loop", "key operations") else "other"
+        kind = "ours" if name.startswith(OURS) else "limit" if name in LIMITS else "other"
         parts += [
             f'<text x="{LABEL - 8}" y="{top + 12}" text-anchor="end">{escape(name)}</text>',
             f'<rect class="{kind}" x="{LABEL}" y="{top}" width="{width:.1f}" height="{BAR}" rx="2"/>',

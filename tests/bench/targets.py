@@ -120,6 +120,8 @@ def _hash() -> Iterator[Target]:
     for way in ("all cores", "per core"):
         over = (f"hash/SHA-256, {way}",)
         yield Target(f"id of a large file, of SHA-256, {way}", f"hash/large file, {way}", over, least=0.9)
+        over = (f"hash/loop over small files, {way}",)
+        yield Target(f"id of small files, of a loop over them, {way}", f"hash/small files, {way}", over, least=0.9)
 
 
 def _growth() -> Iterator[Target]:

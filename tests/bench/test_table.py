@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench.__main__ import check
+from tests.bench.__main__ import check, main
 from tests.bench.figures import Figure, Results
-from tests.bench.page import write_page
+from tests.bench.obstacles import obstacle
+from tests.bench.page import page, write_page
 from tests.bench.plot import plot
 from tests.bench.table import aligned, figure_rows, markdown, number, render
+from tests.bench.targets import TARGETS, Target
 
 
 @pytest.fixture
@@ -105,4 +109,45 @@ def test_the_page_has_the_machine_the_targets_and_the_tables(results: Results, t
     assert "| 500 | 400 – 600 | MiB/s |" in text
     assert "Not measured: libp2p (ImportError: no such module)." in text
     assert "![The main figures as bars](benchmarks.svg)" in text
+    assert "in seconds" not in text
     assert (tmp_path / "docs/benchmarks.svg").read_text() == plot(results)
+
+
+def test_the_page_says_what_falls_short_and_why(results: Results, tmp_path: Path) -> None:
+    assert "Every target that was measured is met." in page(results)
+    results.add(Figure("bulk/libtorrent v2 clear", "MiB/s", (500.0, 625.0, 700.0)))
+    results.machine["seconds"] = {"bulk": 250.4, "codec": 109.0}
+    text = page(results)
+    missed = (
+        "- blocking, one to one, over libtorrent v2 in clear: 0.80 ×, wanted at least 1 ×, better 1.25. libtorrent in"
+    )
+    assert missed in text
+    assert text.count("wanted at least") == 1
+    assert "The run took 6 minutes; in seconds: bulk 250, codec 109." in text
+
+
+def test_each_target_has_something_in_its_way() -> None:
+    for target in TARGETS:
+        text = obstacle(target)
+        assert text.endswith(".")
+        assert not re.search(r"\d{3}|\d %|\d\.\d", text.replace("SHA-256", "")), text
+    with pytest.raises(ValueError, match="juggling"):
+        obstacle(Target("juggling", "circus/balls", least=3))
+
+
+def test_a_quick_run_makes_a_page_only_where_that_is_wanted(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results.quick = True
+    file, docs = tmp_path / "run.json", tmp_path / "docs"
+    file.write_text(json.dumps(results.to_json()))
+    command = ["bench", "--page", str(file), "--into", str(docs)]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "is of a quick run" in capsys.readouterr().err
+    assert not docs.exists()
+    monkeypatch.setattr("sys.argv", [*command, "--quick"])
+    assert main() == 0
+    assert "**Everything was small and measured once" in (docs / "benchmarks.md").read_text()
