@@ -52,6 +52,53 @@ def failing(kind: type, error: Exception, after: int = 0) -> Callable[[act.DiskA
     return fault
 
 
+@pytest.mark.parametrize("content", [blob(60), folder(12, 8 * BLOCK)], ids=["blob", "folder"])
+def test_holders_of_parts_that_come_back_complete_it_together(content: SharedMemory) -> None:
+    """The source is gone as soon as nobody needs it, and the others come back: their disks say what it is."""
+    network = Network("parts")
+    source, bob, alice = hosts(network, "source", "bob", "alice")
+    topic = source.share(content)
+    source.uplink = 500_000
+    bob.fetch(content, source, alice)
+    alice.fetch(content, source, bob)
+
+    def all_there() -> bool:
+        held = [host.node._core.swarms[topic].held for host in (bob, alice)]
+        return all(part.total for part in held) and all(
+            any(block in part for part in held) for block in range(content.held.total)
+        )
+
+    when(60, network, all_there)
+    assert not bob.complete(topic)
+    for host in (source, bob, alice):
+        host.crash()
+    for host in (bob, alice):
+        host.start()
+    when(100, network, lambda: bob.complete(topic) and alice.complete(topic))
+    assert has_content(bob, content)
+    assert has_content(alice, content)
+
+
+def test_a_node_is_told_of_the_object_that_it_fetches_and_of_no_other() -> None:
+    network = Network("told")
+    (alice,) = hosts(network, "alice")
+    content, other = blob(3), blob(4)
+    topic = alice.fetch(content)
+    with pytest.raises(ValueError, match="info: it is of another topic"):
+        alice.node.describe(topic, other.info, network.now)
+    nothing = ObjectInfo(7, 1, bytes(32))
+    with pytest.raises(ValueError, match="info: kind: 7 is unknown"):
+        alice.node.describe(nothing.topic, nothing, network.now)
+    alice.node.describe(other.info.topic, other.info, network.now)  # it is not fetched
+    assert alice.node.progress(topic).phase is Phase.SEEKING
+    alice.node.describe(topic, content.info, network.now)
+    alice.node.describe(topic, content.info, network.now)
+    alice.pump()
+    network.run(1)
+    assert alice.node.progress(topic).phase is Phase.CONTENT
+    assert alice.node.progress(topic).total == content.info.length
+
+
 def fetching(content: SharedMemory, seed: str = "disk") -> tuple[Network, Host, Host, bytes]:
     """Alice fetches from Bob."""
     network = Network(seed)
