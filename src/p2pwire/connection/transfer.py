@@ -299,16 +299,20 @@ class Serving:
         if not (len(siblings) - 1) * BLOCK < len(data) <= len(siblings) * BLOCK:
             raise LocalProtocolError(f"DATA: {len(data)} bytes are not {len(siblings)} blocks")
         frames = []
-        for at, proof in enumerate(siblings):
-            block = data[at * BLOCK : (at + 1) * BLOCK]
-            _check_next(owed, first + at, proof, len(block), last=command.last and at + 1 == len(siblings))
-            size = _DATA_HEAD.size - FRAME_HEADER + len(proof) * HASH + len(block)
-            head = _DATA_HEAD.pack(_DATA, size, number, first + at, len(proof))
+        pack, start = _DATA_HEAD.pack, 0
+        for block, proof in enumerate(siblings, first):
+            piece = data[start : start + BLOCK]
+            start += BLOCK
+            if proof or not (block - owed.first) & 1 or len(piece) < BLOCK:
+                # Every second block takes no hash, and there is nothing to check.
+                _check_next(owed, block, proof, len(piece), last=command.last and start >= len(data))
+            size = _DATA_HEAD.size - FRAME_HEADER + len(proof) * HASH + len(piece)
+            head = pack(_DATA, size, number, block, len(proof))
             if proof:
                 head = b"".join((head, *proof))
-                if len(head) + len(block) != FRAME_HEADER + size:
-                    raise LocalProtocolError(f"DATA: the proof of block {first + at} has a hash that is not one")
-            frames.append((head, block))
+                if len(head) + len(piece) != FRAME_HEADER + size:
+                    raise LocalProtocolError(f"DATA: the proof of block {block} has a hash that is not one")
+            frames.append((head, piece))
         return frames
 
     def sent(self, number: int, blocks: int, *, last: bool) -> None:

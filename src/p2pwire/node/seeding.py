@@ -13,7 +13,7 @@ from typing import Final
 from p2pwire.connection import events as ev
 from p2pwire.connection.commands import GrantCredit, RejectRequest, SendBlocks
 from p2pwire.connection.transfer import DATA_OVERHEAD
-from p2pwire.content.merkle import HASH, block_count, proof_count, tree_height
+from p2pwire.content.merkle import HASH, block_count
 from p2pwire.node.actions import ReadBlocks
 from p2pwire.node.alarms import earliest
 from p2pwire.node.announcing import Announcing
@@ -267,21 +267,18 @@ class Seeding:
     def _send(self, link: Link, reading: Reading, data: memoryview, room: int) -> None:
         request, first = reading.chunk.request, reading.chunk.block + reading.sent
         swarm = self._core.swarms.get(request.topic)
-        found = None if swarm is None else swarm.file(request.file)
-        if swarm is None or found is None:
+        if swarm is None or swarm.file(request.file) is None:
             self._drop(link, request)  # the topic is left
             return
-        proofs: list[tuple[bytes, ...]] = []
-        height, block = tree_height(found[0]), first
-        while room > 0 and block < reading.chunk.block + reading.chunk.count:
-            proof = swarm.siblings(request.file, block, proof_count(height, block, request.block))
-            proofs.append(proof)
-            room -= DATA_OVERHEAD + len(proof) * HASH + BLOCK_SIZE
-            block += 1
-        count = block - first
+        most = min(reading.chunk.count - reading.sent, -(-room // (DATA_OVERHEAD + BLOCK_SIZE)))
+        proofs = swarm.proofs(request.file, first, first + most, request.block)
+        count = 0
+        while room > 0 and count < most:
+            room -= DATA_OVERHEAD + len(proofs[count]) * HASH + BLOCK_SIZE
+            count += 1
         piece = data[reading.sent * BLOCK_SIZE : (reading.sent + count) * BLOCK_SIZE]
-        last = block == request.block + request.count
-        if not self._core.send(link, SendBlocks(request.id, tuple(proofs), piece, last)):
+        last = first + count == request.block + request.count
+        if not self._core.send(link, SendBlocks(request.id, tuple(proofs[:count]), piece, last)):
             self._drop(link, request)
             return
         reading.sent += count

@@ -12,7 +12,7 @@ import attrs
 from p2pwire.connection.config import Offer
 from p2pwire.connection.events import RequestReceived
 from p2pwire.content.manifest import Manifest
-from p2pwire.content.merkle import Proved, Tree, block_count, tree_height
+from p2pwire.content.merkle import Proved, Tree, block_count, proof_count, tree_height
 from p2pwire.content.objects import ObjectInfo, topic_of
 from p2pwire.content.units import BlockMap, Layout
 from p2pwire.node.actions import RunToWrite
@@ -215,9 +215,17 @@ class Swarm:
                 tree = self.trees[file] = Tree(*found)
             tree.add(block, proved.ancestors, proved.siblings)
 
-    def siblings(self, file: int, block: int, count: int) -> tuple[bytes, ...]:
-        """The proof of a held block."""
-        return self.trees[file].siblings(block, count) if count else ()
+    def proofs(self, file: int, first: int, end: int, start: int) -> list[tuple[bytes, ...]]:
+        """The proofs of held blocks, up to but without `end`, in the answer to a request from block `start` on."""
+        found = self.file(file)
+        assert found is not None
+        if found[0] <= BLOCK_SIZE:
+            return [()]
+        siblings, height = self.trees[file].siblings, tree_height(found[0])
+        return [
+            () if (block - start) & 1 else siblings(block, proof_count(height, block, start))
+            for block in range(first, end)
+        ]
 
     def judge(self, request: RequestReceived) -> RejectCode | None:
         """Why a request can not be served; None if it can [TR-041] [TR-042] [TR-043], in this order [TR-037]."""
