@@ -151,6 +151,7 @@ class Joining:
         link.topics[topic] = swarm
         link.idle_since = inf
         swarm.links[link.id] = event.flags
+        swarm.holders.clear()
         self._core.review_use(swarm, link)
         self._core.send(link, cmd.Join(topic))  # tells flags that have changed since own JOIN [TP-014]
         self._meeting.topic_opened(link, topic, event.flags)
@@ -188,6 +189,7 @@ class Joining:
         if swarm is None:
             return
         del swarm.links[link.id]
+        swarm.holders.clear()
         if not link.topics and not link.over:
             link.idle_since = self._core.now
         self._meeting.topic_closed(link, topic)

@@ -419,6 +419,7 @@ class Links:
     def _on_units(self, link: Link, event: ev.UnitsChanged) -> None:
         swarm = link.topics.get(event.topic)
         if swarm is not None:
+            swarm.holders_changed((*event.added, *event.removed))
             self._asking.units_changed(swarm, link, event)
 
     def _on_interest(self, link: Link, event: ev.InterestChanged) -> None:

@@ -69,6 +69,8 @@ class Outflow:
         self._lanes: dict[int, _Lane] = {}
         self._waiting: dict[int, _Lane] = {}
         self._busy: dict[int, _Lane] = {}
+        self._forgive_at = inf
+        """No carrier has taken too long before."""
         self._out = 0
         """Bytes handed out that are waited for."""
         self._sent = Recent(2.0)
@@ -134,6 +136,7 @@ class Outflow:
         lane.waiting, lane.turn = False, True
         if not lane.probation:
             lane.given, lane.until = BLOCK_SIZE, now + self._patience(now)
+            self._forgive_at = min(self._forgive_at, lane.until)
             self._busy[link] = lane
             self._out += BLOCK_SIZE
         return link
@@ -167,11 +170,14 @@ class Outflow:
 
     def _forgive(self, now: float) -> None:
         """Waits no longer for carriers that take too long."""
+        if now < self._forgive_at:
+            return
         for link, lane in [(link, lane) for link, lane in self._busy.items() if lane.until <= now]:
             del self._busy[link]
             self._out -= lane.given
             lane.given, lane.until = 0, inf
             lane.probation = self._config.probation
+        self._forgive_at = min((lane.until for lane in self._busy.values()), default=inf)
 
     def _settle(self, link: int, lane: _Lane) -> None:
         if self._busy.pop(link, None) is not None:

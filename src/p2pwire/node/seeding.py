@@ -246,10 +246,12 @@ class Seeding:
             return 0, 0
         block = swarm.layout.first_block(request.file) + reading.chunk.block + reading.sent
         unit = block >> swarm.layout.unit_exponent
-        copies = swarm.uploaded.get(unit, 0)
-        for other in swarm.links:
-            copies += self._core.links[other].connection.peer_holds(swarm.topic, unit)
-        return copies, link.connection.peer_count(swarm.topic)
+        holders = swarm.holders.get(unit)
+        if holders is None:
+            links = self._core.links
+            holders = sum(links[other].connection.peer_holds(swarm.topic, unit) for other in swarm.links)
+            swarm.holders[unit] = holders
+        return swarm.uploaded.get(unit, 0) + holders, link.connection.peer_count(swarm.topic)
 
     def _use_turn(self, link: Link) -> None:
         before, size = link.bytes_sent, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, unique
 from typing import TYPE_CHECKING
 
@@ -88,6 +88,8 @@ class Swarm:
     """link -> the other side's flags, while the topic is open there."""
     idle: dict[int, None] = attrs.field(factory=dict)
     """Of these, those of which nothing is left to ask for."""
+    holders: dict[int, int] = attrs.field(factory=dict)
+    """unit -> links that hold it, where that was counted and has not changed since."""
     sources: dict[bytes, int] = attrs.field(factory=dict)
     """identity -> content bytes that came from it."""
     uploaded: dict[int, int] = attrs.field(factory=dict)
@@ -191,6 +193,17 @@ class Swarm:
         if self.manifest is None or index >= len(self.manifest):
             return None
         return self.manifest.file(index)
+
+    # --- links ---
+
+    def holders_changed(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Inclusive spans of units are held by more links, or by fewer."""
+        for first, last in spans:
+            if last - first >= len(self.holders):
+                self.holders = {unit: count for unit, count in self.holders.items() if not first <= unit <= last}
+            else:
+                for unit in range(first, last + 1):
+                    self.holders.pop(unit, None)
 
     # --- blocks ---
 
