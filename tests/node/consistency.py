@@ -35,6 +35,9 @@ def check_swarm(node: Node, swarm: Swarm) -> None:
     assert len(swarm.unwritten) <= swarm.backlog <= BACKLOG + (MAX_UNWRITTEN_BLOCKS + 1) * (len(links) + 1)
     if swarm.knows_files:
         assert swarm.done == sum(swarm.length_of(first, last) for first, last in swarm.held.spans())
+    if not any(links[number].stalled for number in swarm.links):
+        for unit, count in swarm.holders.items():
+            assert count == sum(links[number].connection.peer_holds(swarm.topic, unit) for number in swarm.links)
     if swarm.phase is Phase.FAILED:
         assert not swarm.links
         assert not swarm.unwritten

@@ -35,3 +35,12 @@ def test_a_request_may_come_before_the_storage_has_told_what_it_has(asked: Reque
     swarm.info, swarm.phase = INFO, Phase.OPENING
     assert swarm.judge(asked) is code
     assert swarm.size == INFO.length
+
+
+@pytest.mark.parametrize("spans", [(), ((3, 3),), ((2, 5), (9, 9)), ((0, 65535),), ((4, 3000), (10, 10)), ((6, 2000),)])
+def test_a_count_of_holders_is_good_until_it_may_have_changed(spans: tuple[tuple[int, int], ...]) -> None:
+    swarm = Swarm.sought(INFO.oid, length=None, sequential=False)
+    swarm.holders = {unit: unit % 3 for unit in range(12)}
+    swarm.holders_changed(spans)
+    changed = {unit for first, last in spans for unit in range(first, last + 1)}
+    assert swarm.holders == {unit: unit % 3 for unit in range(12) if unit not in changed}

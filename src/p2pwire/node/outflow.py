@@ -132,7 +132,10 @@ class Outflow:
             return None
         link = self._choose(rank)
         lane = self._waiting.pop(link)
-        self._floor = max(self._floor, min(lane.turns, *(other.turns for other in self._waiting.values()), lane.turns))
+        least = lane.turns
+        if self._waiting:
+            least = min(least, min(other.turns for other in self._waiting.values()))
+        self._floor = max(self._floor, least)
         lane.waiting, lane.turn = False, True
         if not lane.probation:
             lane.given, lane.until = BLOCK_SIZE, now + self._patience(now)

@@ -32,7 +32,9 @@ class Recent:
 
     def _advance(self, now: float) -> None:
         number = int(now // self._width)
+        if number <= self._newest:
+            return
         for slot in range(max(self._newest, number - _SLOTS) + 1, number + 1):
             self._sum -= self._counts[slot % _SLOTS]
             self._counts[slot % _SLOTS] = 0
-        self._newest = max(self._newest, number)
+        self._newest = number
