@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from p2pwire_conformance import selfcheck
+from p2pwire_conformance import command, selfcheck
 from p2pwire_conformance.breaks import accept
 from p2pwire_conformance.case import CASES, GROUPS
 from p2pwire_conformance.selfcheck import Given, read, read_benign, sample
@@ -151,3 +152,10 @@ def test_a_variant_that_is_not_benign(tmp_path: Path) -> None:
     code, said = _check(tmp_path, "", "benign", benign=f'[close-answered]\ntext = "x"\nwithout = [{without}]\n')
     assert code == 1
     assert "false failure: FAIL CL-0000/close-not-answered" in said
+
+
+def test_nothing_to_try_is_no_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_HERE", tmp_path)
+    ran = CliRunner().invoke(command.cli, ["selfcheck", "--", "an-adapter"])
+    assert ran.exit_code == 2
+    assert "there is nothing to try: give lists with --mutants or --benign" in ran.output

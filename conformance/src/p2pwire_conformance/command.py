@@ -368,6 +368,8 @@ def selfcheck(
     if len(adapter) < 2 and not _listed("adapters/mutants.py"):
         raise click.UsageError("give the adapter of the mutants after `--`")
     try:
+        if not mutants and benign is None and len(nothing) < 2:
+            raise click.UsageError("there is nothing to try: give lists with --mutants or --benign")
         given = proving.Given(mutants, benign, adapter, nothing if len(nothing) > 1 else (), only, jobs, accept, whole)
         code, found = proving.check(given, click.echo)
     except ValueError as error:
