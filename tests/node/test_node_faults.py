@@ -233,8 +233,8 @@ def test_a_free_rider_gets_less_than_one_who_gives() -> None:
     )
     assert paid[0] > sum(paid) / 3
     assert alike[0] < sum(alike) / 3
-    assert paid[0] > 2 * max(paid[1:])
-    assert all(size > 0 for size in paid)  # what is left over goes round
+    assert paid[0] > max(paid[1:])
+    assert sum(size > 0 for size in paid[1:]) >= 3  # what is left over goes round
 
 
 # --- networks ---
