@@ -364,9 +364,9 @@ def selfcheck(
     if the suite is not as it has to be."""
     if not adapter:
         adapter = [sys.executable, *map(str, _listed("adapters/mutants.py"))]
+        if len(adapter) < 2:
+            raise click.UsageError("give the adapter of the mutants after `--`")
     nothing = [sys.executable, *map(str, _listed("adapters/nothing.py"))]
-    if len(adapter) < 2 and not _listed("adapters/mutants.py"):
-        raise click.UsageError("give the adapter of the mutants after `--`")
     try:
         if not mutants and benign is None and len(nothing) < 2:
             raise click.UsageError("there is nothing to try: give lists with --mutants or --benign")
