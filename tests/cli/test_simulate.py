@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from p2pwire.cli.simulate import ABLATIONS
+from p2pwire.testing.attackers import TRIALS, Figure, Finding, Trial, findings_of, page
 from p2pwire.testing.simulation import load, of_table, simulate
 
 from .program import Run, run
@@ -59,6 +62,53 @@ def test_the_parts_of_the_policy_are_compared() -> None:
     assert all(one["complete"] == 2 for one in told)
     lines = run("simulate", "flash-crowd", *SMALL, "--ablation").out.splitlines()
     assert [line.split("; ")[1] for line in lines] == list(ABLATIONS)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_attacks_are_told_one_in_a_line_from_which_the_page_is_made(tmp_path: Path, jobs: str) -> None:
+    """What a stranger types to have the published figures anew, but for the size."""
+    small = ("--set", "size=small", "--set", "attack=liar", "--set", "attack=forger")
+    done = run("simulate", "attacks", *small, "--seed", "5", "--jobs", jobs, "--json")
+    assert (done.code, done.err) == (0, "")
+    assert [(event["event"], event["attack"], event["size"], event["seed"]) for event in done.events] == [
+        ("attack", "liar", "small", "5"),
+        ("attack", "forger", "small", "5"),
+    ]
+    results = tmp_path / "attacks.jsonl"
+    results.write_text(done.out)
+    again = subprocess.run(
+        [sys.executable, "-m", "p2pwire.testing.attackers", "--page", results], capture_output=True, text=True
+    )
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == page(findings_of(done.out.splitlines())) + "\n"
+    assert [line for line in again.stdout.splitlines() if line.startswith("#")] == ["### Liar", "### Forger"]
+    assert "| honest fetches that failed | 0 | 0 |" in again.stdout
+
+
+def test_an_attack_is_told_in_words_too() -> None:
+    done = run("simulate", "attacks", "--set", "size=small", "--set", "attack=forger")
+    assert (done.code, done.err) == (0, "")
+    first, *figures = done.out.splitlines()
+    assert first == "forger: What nobody signed, or signed for another time, is not believed."
+    assert "    forged records believed: 0, at most 0 promised" in figures
+    assert not any(line.endswith("BROKEN") for line in figures)
+
+
+def test_a_broken_promise_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Finding("forger", "It holds.", (Figure("things that fell", 2, "", 1),))
+    monkeypatch.setitem(TRIALS, "forger", Trial(lambda seed: broken, lambda seed: broken))
+    done = run("simulate", "attacks", "--set", "attack=forger")
+    assert done.code == 1
+    assert done.out.splitlines() == ["forger: It holds.", "    things that fell: 2, at most 1 promised BROKEN"]
+    assert done.sentence == "p2pwire: promises broken: forger"
+
+
+@pytest.mark.parametrize("setting", ["size=huge", "attack=nothing", "leechers=3", "attack"])
+def test_a_wrong_setting_of_attacks_is_a_mistake_in_usage(setting: str) -> None:
+    assert (
+        "attacks takes size=small or size=full, and attack= of liar, silent,"
+        in usage("attacks", "--set", setting).sentence
+    )
 
 
 def usage(*arguments: object) -> Run:

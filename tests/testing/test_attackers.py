@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from p2pwire.storage.memory import share_bytes
-from p2pwire.testing.attackers import ATTACKERS, TRIALS, Figure, Finding, page
+from p2pwire.testing.attackers import ATTACKERS, TRIALS, Figure, Finding, event_of, findings_of, page
 from p2pwire.testing.attackers.arena import Arena, Swarm
 from p2pwire.testing.attackers.holding import held, size_of
-from p2pwire.testing.attackers.trials import findings_of, table_of
 from p2pwire.testing.network import Network
 
-FULL = Path(__file__).parents[2] / "docs" / "attacks.json"
+FULL = Path(__file__).parents[2] / "docs" / "attacks.jsonl"
 
 
 @pytest.mark.parametrize("attack", TRIALS)
@@ -32,10 +31,12 @@ def test_one_seed_gives_one_finding(attack: str) -> None:
 
 
 def test_the_published_figures_are_of_every_attack_and_keep_what_is_promised() -> None:
-    findings = findings_of(json.loads(FULL.read_text(encoding="utf-8")))
-    assert {finding.attack for finding in findings} == set(TRIALS)
+    lines = FULL.read_text(encoding="utf-8").splitlines()
+    findings = findings_of(lines)
+    assert [finding.attack for finding in findings] == list(TRIALS)
+    assert {finding.size for finding in findings} == {"full"}
     assert all(finding.kept for finding in findings)
-    assert json.loads(json.dumps(table_of(findings))) == json.loads(FULL.read_text(encoding="utf-8"))
+    assert [json.loads(json.dumps(event_of(finding))) for finding in findings] == list(map(json.loads, lines))
     assert FULL.with_suffix(".inc").read_text(encoding="utf-8") == page(findings) + "\n"
 
 

@@ -6,10 +6,10 @@ import json
 import os
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 import click
@@ -18,9 +18,11 @@ from p2pwire.cli.arguments import reporting
 from p2pwire.cli.errors import CommandError
 from p2pwire.cli.output import Output
 from p2pwire.cli.text import count_text
-from p2pwire.testing.attackers import TRIALS
+from p2pwire.testing.attackers import TRIALS, Finding, event_of
 from p2pwire.testing.simulation import Outcome, Scenario, ScenarioError, changed, load, shrink
 from p2pwire.testing.simulation import simulate as run
+
+_Result = TypeVar("_Result")
 
 ABLATIONS: Final[Mapping[str, Mapping[str, object]]] = {
     "as it is": {},
@@ -68,7 +70,7 @@ def simulate(
     no_shrink: bool,
 ) -> None:
     """Run SCENARIO on virtual time: one that comes along, or a .toml or .json file; or `attacks`, all attacks at full
-    size, with the figures of each (`--set attack=NAME` for one, `--set size=small` for small ones).
+    size, with the figures of each (`--set attack=NAME` for one alone, `--set size=small` for small ones).
 
     The same scenario and seed give the same run, to the byte. Exits with 1 if a fetch fails, is not complete in time,
     or brings wrong bytes; then the seed is told, and the smallest scenario found that fails with it.
@@ -78,7 +80,7 @@ def simulate(
         p2pwire simulate flash-crowd --set leechers=50 --set policy.picker=random
     """
     if scenario == "attacks":
-        _attack(output, dict(setting.partition("=")[::2] for setting in settings), str(first))
+        _attack(output, settings, str(first), jobs or os.cpu_count() or 1)
         return
     chosen = _scenario(scenario, settings)
     variants = ABLATIONS if ablation else {"": {}}
@@ -101,30 +103,38 @@ def simulate(
         raise CommandError("simulation-failed", text)
 
 
-def _attack(output: Output, settings: dict[str, str], seed: str) -> None:
+def _attack(output: Output, settings: tuple[str, ...], seed: str, jobs: int) -> None:
     """Try attacks, and tell what came of each."""
-    size = settings.pop("size", "full")
-    name = settings.pop("attack", "")
-    if settings or size not in ("small", "full") or (name and name not in TRIALS):
-        names = ", ".join(TRIALS)
-        raise click.BadParameter(
-            f"attacks takes size=small or size=full, and attack= one of {names}", param_hint="'--set'"
-        )
+    size = "full"
+    names: list[str] = []
+    for setting in settings:
+        match setting.partition("="):
+            case ("size", "=", ("small" | "full") as size):
+                pass
+            case ("attack", "=", name) if name in TRIALS:
+                names.append(name)
+            case _:
+                raise click.BadParameter(
+                    f"attacks takes size=small or size=full, and attack= of {', '.join(TRIALS)}", param_hint="'--set'"
+                )
     broken = []
-    for attack in [name] if name else TRIALS:
-        trial = TRIALS[attack]
-        finding = (trial.small if size == "small" else trial.full)(seed)
-        lines = [f"{attack}: {finding.promise}"]
+    for finding in _mapped(partial(_try, size, seed), names or list(TRIALS), jobs):
+        lines = [f"{finding.attack}: {finding.promise}"]
         for figure in finding.figures:
             most = "" if figure.most is None else f", at most {figure.most:,} promised"
             lines.append(
                 f"    {figure.name}: {figure.value:,} {figure.unit}".rstrip() + most + " BROKEN" * (not figure.kept)
             )
-        output.result(lines, {"event": "attack", "size": size, "seed": seed, **attrs.asdict(finding)})
+        output.result(lines, event_of(finding))
         if not finding.kept:
-            broken.append(attack)
+            broken.append(finding.attack)
     if broken:
         raise CommandError("simulation-failed", f"promises broken: {', '.join(broken)}")
+
+
+def _try(size: str, seed: str, attack: str) -> Finding:
+    trial = TRIALS[attack]
+    return (trial.small if size == "small" else trial.full)(seed)
 
 
 def _scenario(name: str, settings: tuple[str, ...]) -> Scenario:
@@ -147,11 +157,16 @@ def _scenario(name: str, settings: tuple[str, ...]) -> Scenario:
 
 def _runs(scenario: Scenario, seeds: list[str], jobs: int) -> Iterator[_Run]:
     """All runs, in the order of their seeds."""
-    if len(seeds) == 1 or jobs == 1:
-        yield from map(partial(_one, scenario), seeds)
+    return _mapped(partial(_one, scenario), seeds, jobs)
+
+
+def _mapped(work: Callable[[str], _Result], names: list[str], jobs: int) -> Iterator[_Result]:
+    """What work comes to for each name, in their order, so many at a time."""
+    if len(names) == 1 or jobs == 1:
+        yield from map(work, names)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(partial(_one, scenario), seeds)
+        yield from pool.map(work, names)
 
 
 def _one(scenario: Scenario, seed: str) -> _Run:

@@ -30,7 +30,7 @@ from p2pwire.testing.attackers.replays import Replayer
 from p2pwire.testing.attackers.servers import Dripper, Liar, Silent
 from p2pwire.testing.attackers.stallers import SlowLoris
 from p2pwire.testing.attackers.takers import FreeRider, Sybils
-from p2pwire.testing.attackers.trials import TRIALS, Trial, page
+from p2pwire.testing.attackers.trials import TRIALS, Trial, event_of, findings_of, page
 
 ATTACKERS: Final[Mapping[str, type[Attacker]]] = {
     kind.name: kind
@@ -48,6 +48,8 @@ __all__ = [
     "Figure",
     "Finding",
     "Trial",
+    "event_of",
+    "findings_of",
     "page",
     *sorted(kind.__name__ for kind in ATTACKERS.values()),
 ]

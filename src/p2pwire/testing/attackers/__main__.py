@@ -1,8 +1,7 @@
-"""`python -m p2pwire.testing.attackers`: what was found (`--page FILE`), for the documentation."""
+"""`python -m p2pwire.testing.attackers --page RESULTS.jsonl`: what attacks came to, for the documentation."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,11 +9,11 @@ from p2pwire.testing.attackers.trials import findings_of, page
 
 
 def main(arguments: list[str]) -> int:
-    """Print the figures of a file that `p2pwire simulate attacks --json` made, as a page part."""
+    """Print the figures of a file of lines that `p2pwire simulate attacks --json` printed, as a page part."""
     if len(arguments) != 2 or arguments[0] != "--page":
-        print("usage: python -m p2pwire.testing.attackers --page RESULTS.json", file=sys.stderr)
+        print("usage: python -m p2pwire.testing.attackers --page RESULTS.jsonl", file=sys.stderr)
         return 2
-    print(page(findings_of(json.loads(Path(arguments[1]).read_text(encoding="utf-8")))))
+    print(page(findings_of(Path(arguments[1]).read_text(encoding="utf-8").splitlines())))
     return 0
 
 

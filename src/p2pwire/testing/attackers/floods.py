@@ -62,6 +62,8 @@ class Flooder(Attacker):
     """Sends one kind of frame as quickly as it is read, and reads what is answered."""
 
     name = "flooder"
+    PIECE: ClassVar[int] = 50
+    """frames that are sent at once."""
 
     def __init__(
         self,
@@ -81,6 +83,8 @@ class Flooder(Attacker):
         self.most = most
         self.sent: dict[Voice, int] = {}
         """Frames that the network has taken."""
+        self.poured: dict[Voice, list[tuple[float, int]]] = {}
+        """When the network took frames, and how many it had taken then."""
 
     def kind(self, voice: Voice) -> str:
         """What is sent on a link."""
@@ -90,6 +94,7 @@ class Flooder(Attacker):
         """Join, wait for the topic, and then go on and on."""
         super().established(voice)
         self.sent[voice] = 0
+        self.poured[voice] = []
         self.after(1.0, lambda: self._pour(voice))
 
     def _pour(self, voice: Voice) -> None:
@@ -97,8 +102,9 @@ class Flooder(Attacker):
             return
         if not voice.wire.waiting:
             first = self.sent[voice]
-            voice.say(*(self.frame(voice, number) for number in range(first, first + 50)))
-            self.sent[voice] += 50
+            voice.say(*(self.frame(voice, number) for number in range(first, first + self.PIECE)))
+            self.sent[voice] += self.PIECE
+            self.poured[voice].append((self.network.now, self.sent[voice]))
         self.after(0.01, lambda: self._pour(voice))
 
     def frame(self, voice: Voice, number: int) -> msg.Frame | bytes:

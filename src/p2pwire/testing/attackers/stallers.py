@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from typing import ClassVar
 
 from p2pwire.storage.memory import SharedMemory
 from p2pwire.testing.attackers.attacker import FIRST_GROUP, Attacker, Voice
@@ -28,6 +29,8 @@ class SlowLoris(Attacker):
     """Opens connections, and lets them stand still somewhere: the peers take the ways of doing that in turn."""
 
     name = "slow-loris"
+    PING_EVERY: ClassVar[float] = 5.0
+    """seconds between two PINGs of a peer that reads no answers."""
 
     def __init__(
         self,
@@ -48,6 +51,8 @@ class SlowLoris(Attacker):
         """When a connection was there."""
         self.ended: dict[Wire, float] = {}
         """When the victim closed it."""
+        self.carried: dict[Wire, float] = {}
+        """When the last bytes came that the carrier could take, for those that do not read them."""
 
     def way(self, number: int) -> Stall:
         """That of one of the peers."""
@@ -120,5 +125,6 @@ class SlowLoris(Attacker):
     def _ping(self, voice: Voice) -> None:
         """It is not that nothing comes from here."""
         if not voice.wire.over and voice.wire not in self.ended:
+            self.carried[voice.wire] = voice.wire.last_arrival
             voice.say(msg.Ping(b"12345678"))
-            self.after(5.0, lambda: self._ping(voice))
+            self.after(self.PING_EVERY, lambda: self._ping(voice))

@@ -13,11 +13,8 @@ from p2pwire.testing.attackers.arena import Arena, Figure, Finding, Swarm, peace
 from p2pwire.testing.attackers.replays import Replayer
 from p2pwire.testing.attackers.servers import Dripper, Liar, Silent
 from p2pwire.testing.attackers.takers import FreeRider, Sybils
-from p2pwire.wire.registry import REQUEST_TIMEOUT
-
-SLOWER: Final = 1.5
-"""times by which takers may slow a swarm down more than as many that give nothing make it larger: what a source sends
-them first is missing to others who would have passed it on."""
+from p2pwire.testing.network import Host
+from p2pwire.wire.registry import BLOCK_SIZE, REQUEST_TIMEOUT, SNUB_TIMEOUTS
 
 FIRST_FLIGHT: Final = 1549
 """bytes that a responder sends at most before it knows who is there [PV-011]."""
@@ -48,7 +45,8 @@ def liar(seed: str, size: Size) -> Finding:
     met = [voice for voice in liars.voices if liars.wrong.get(voice)]
     names = {liars.identity(number).public for number in range(liars.count)}
     bans = [event for host in arena.leechers for event in host.events if isinstance(event, PeerBanned)]
-    right = sum(liars.right.get(voice, 0) for voice in met)
+    right = sum(liars.right.values())
+    taken = sum(_from(host, arena.topic, names) for host in arena.leechers) / BLOCK_SIZE
     for number in range(liars.count):  # they come back
         for host in arena.leechers:
             liars.link(number, host)
@@ -59,10 +57,15 @@ def liar(seed: str, size: Size) -> Finding:
         Figure("of these, links that did not end with a ban", len(met) - len(bans), "", 0),
         Figure("honest peers banned", sum(event.identity not in names for event in bans), "", 0),
         Figure("right blocks that liars sent before", right, "blocks"),
+        Figure("blocks that were taken from liars", taken, "blocks", right),
         Figure("links to banned liars afterwards", _links(arena, names) - links, "", 0),
         *arena.honest(time, peaceful),
     )
     return Finding("liar", "A peer is banned at its first wrong block, and nothing right is lost.", figures)
+
+
+def _from(host: Host, topic: bytes, names: set[bytes]) -> int:
+    return sum(size for name, size in host.node.progress(topic).sources.items() if name in names)
 
 
 def _links(arena: Arena, names: set[bytes]) -> int:
@@ -71,7 +74,13 @@ def _links(arena: Arena, names: set[bytes]) -> int:
 
 
 def silent(seed: str, size: Size) -> Finding:
-    """Everything announced, nothing served."""
+    """Everything announced, nothing served.
+
+    When the request timer of 30 s expires [TM-010] [TM-011], whatever was asked of the silent is free again, be it all
+    of the content: from then on the fetch takes no longer than a whole one in peace. Without second requests it may go
+    to another silent peer then, until all of them are snubbed, after three expiries [TM-013]. Who drips restarts the
+    timer with each block: there it is only by second requests, after as long at the most, that nothing is held up.
+    """
     figures: list[Figure] = []
     for name, kind in (("silent", Silent), ("dripping", Dripper)):
         for copies in (2, 0):
@@ -84,10 +93,11 @@ def silent(seed: str, size: Size) -> Finding:
             servers.begin()
             time = arena.run()
             more = f"{name}: time lost{'' if copies else ', without second requests at the end'}"
-            most = REQUEST_TIMEOUT + 1 if name == "silent" else None
+            rounds = 1 if copies else SNUB_TIMEOUTS
+            most = round(rounds * REQUEST_TIMEOUT + peaceful, 2) if copies or name == "silent" else None
             figures.append(Figure(more, round(time - peaceful, 2), "s", most))
             figures.append(Figure(f"{more}: fetches that failed", arena.unserved(), "", 0))
-    text = "What a peer was asked for and does not send is asked of others: within the request timeout at the latest."
+    text = "What a peer was asked for and does not send is asked of others, after the request timeout at the latest."
     return Finding("silent", text, tuple(figures))
 
 
@@ -102,6 +112,16 @@ def sybil_crowd(seed: str, size: Size) -> Finding:
 
 
 def _taking(seed: str, size: Size, kind: type[FreeRider], *, shared: bool) -> Finding:
+    """What takers get, against what they would get if every uploader served all of its links alike.
+
+    Of H honest leechers each would then give each of T takers as much as each of the H - 1 others: so a taker gets
+    from H of them and an honest one from H - 1, and the takers' part of all uploads is T / (T + H - 1). Of the
+    source's it is T / (T + H). A fetch waits for two things: that the source has sent every block to somebody who
+    passes it on, and that these have done so. Each takes longer by what takers get of it: (T + H) / H times, and
+    (T + H - 1) / (H - 1) times; at the worst one of them begins when the other one is over.
+
+    With `shared` T is 1, however many names there are: they want one copy together.
+    """
     swarm = size.swarm(65_536.0)
     peaceful = peace(seed, swarm)
     arena = Arena(seed, swarm)
@@ -111,19 +131,20 @@ def _taking(seed: str, size: Size, kind: type[FreeRider], *, shared: bool) -> Fi
     time = arena.run(7200)
     taken = takers.got
     given = sum(host.node.progress(arena.topic).done for host in arena.leechers)
-    crowd = 1 + size.attackers / size.leechers
+    wanting, others = 1 if shared else size.attackers, size.leechers - 1
+    part = wanting / (wanting + others)
+    slower = (wanting + size.leechers) / size.leechers + (wanting + others) / others
     each, honest = taken / size.attackers, given / size.leechers
     figures = (
         Figure("honest leechers", size.leechers),
         Figure("takers", size.attackers),
-        Figure("part of all uploads that takers got", round(taken / (taken + given), 3)),
-        Figure("what one taker got, over what one honest leecher did", round(each / honest, 3), "", 1.0),
-        Figure("time with takers over time without", round(time / peaceful, 3), "", round(SLOWER * crowd, 3)),
+        Figure("part of all uploads that takers got", round(taken / (taken + given), 3), "", round(part, 3)),
+        Figure("what one taker got, over what one honest leecher did", round(each / honest, 3)),
+        Figure("time with takers over time without", round(time / peaceful, 3), "", round(slower, 3)),
         *arena.honest(time, peaceful),
     )
-    text = (
-        "A peer that gives nothing gets no more than one that gives, and a crowd slows others down by its size at most."
-    )
+    takers_text = "One program with many names gets" if shared else "Peers that give nothing get"
+    text = f"{takers_text} no more than {'one' if shared else 'they'} would if all were served alike."
     return Finding(kind.name, text, figures)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -29,8 +30,8 @@ def _trial(
 ) -> Trial:
     """`more`: what the full trial takes beside its size."""
     return Trial(
-        lambda seed: run(seed, small or Size()),
-        lambda seed: attrs.evolve(run(seed, full, **(more or {})), size="full"),
+        lambda seed: attrs.evolve(run(seed, small or Size()), seed=seed),
+        lambda seed: attrs.evolve(run(seed, full, **(more or {})), seed=seed, size="full"),
     )
 
 
@@ -51,27 +52,36 @@ TRIALS: Final[Mapping[str, Trial]] = {
 """By the name of the attack."""
 
 
-def findings_of(table: list[dict[str, Any]]) -> list[Finding]:
-    """What `table_of` made, read again."""
+def event_of(finding: Finding) -> dict[str, Any]:
+    """A finding as data: what `p2pwire simulate attacks --json` prints, one in a line."""
+    return {"event": "attack", **attrs.asdict(finding)}
+
+
+def findings_of(lines: Iterable[str]) -> list[Finding]:
+    """The findings of such lines. Raises `ValueError` for what is no JSON, and `KeyError` or `TypeError` for findings
+    that lack something."""
+    events: list[dict[str, Any]] = [json.loads(line) for line in lines]
     return [
-        Finding(row["attack"], row["promise"], tuple(Figure(**figure) for figure in row["figures"]), row["size"])
-        for row in table
+        Finding(
+            event["attack"],
+            event["promise"],
+            tuple(Figure(**figure) for figure in event["figures"]),
+            event["size"],
+            event["seed"],
+        )
+        for event in events
+        if event["event"] == "attack"
     ]
 
 
-def table_of(findings: list[Finding]) -> list[dict[str, Any]]:
-    """Findings as data."""
-    return [attrs.asdict(finding) for finding in findings]
-
-
-def page(findings: list[Finding]) -> str:
+def page(findings: Iterable[Finding]) -> str:
     """Findings as a Markdown page part: for each attack the promise, and what was measured."""
     lines: list[str] = []
     for finding in findings:
         lines += [
             f"### {finding.attack.replace('-', ' ').capitalize()}",
             "",
-            f"{finding.promise} Tried at {finding.size} size.",
+            f"{finding.promise} Tried at {finding.size} size, with seed {finding.seed}.",
             "",
         ]
         lines += ["| figure | measured | promised: at most |", "| --- | ---: | ---: |"]

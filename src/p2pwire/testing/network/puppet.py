@@ -69,6 +69,11 @@ class Wire:
         return taken
 
     @property
+    def last_arrival(self) -> float:
+        """When the last bytes came, whether they were taken or not; 0 if there is no connection."""
+        return self.puppet.last_arrival(self.link)
+
+    @property
     def waiting(self) -> bool:
         """Whether the network has not asked for all that was given: the window is full, or the uplink busy."""
         return bool(self._unsent)
@@ -170,6 +175,11 @@ class Puppet(Station):
         end = self._ends.get(link)
         if end is not None:
             end.read()
+
+    def last_arrival(self, link: int) -> float:
+        """When the last bytes came on a wire."""
+        end = self._ends.get(link)
+        return 0.0 if end is None else end.arriving.last_arrival
 
     def reset(self, link: int) -> None:
         """Break a connection."""
