@@ -80,8 +80,9 @@ def test_block_set_is_a_set(total: int, full: bool, data: st.DataObject) -> None
             model -= set(range(first, first + count))
             model |= {first + bit for bit in each(window)}
         else:
-            blocks.discard(first)
-            model.discard(first)
+            span = set(range(first, first + count))
+            assert {first + bit for bit in each(blocks.take(first, count))} == model & span
+            model -= span
         assert {first + bit for bit in each(blocks.window(first, count))} == model & set(range(first, first + count))
     assert {block for block in range(total) if block in blocks} == model
     assert set(each(blocks.window(0, total))) == model
@@ -104,6 +105,9 @@ def test_block_set_is_a_set_across_pages(total: int, full: bool, data: st.DataOb
         assert blocks.window(around, size) == model >> around & ((1 << size) - 1)
         assert (first in blocks) == (model >> first & 1 == 1)
     assert blocks.window(0, total) == model
+    at = max(0, min(total - 1, data.draw(st.sampled_from([0, 65530, 65536, total - 3]))))
+    assert blocks.take(at, total - at) == model >> at
+    assert blocks.window(0, total) == model & ((1 << at) - 1)
 
 
 def test_the_longest_claim_takes_no_memory() -> None:

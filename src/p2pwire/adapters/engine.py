@@ -38,6 +38,8 @@ from p2pwire.wire.keys import encode_name
 from p2pwire.wire.messages import Buffer
 from p2pwire.wire.registry import MAX_URI_PEERS
 
+_OF_FETCHES: Final = (BlocksStored, ObjectKnown, ContentKnown, FetchComplete, FetchFailed)
+
 NAME_LENGTH: Final = 16
 """characters of an id that name what has no name."""
 
@@ -288,7 +290,7 @@ class Engine:
         self.pump()
 
     def _on_event(self, event: NodeEvent, changed: dict[bytes, Transfer]) -> None:
-        if isinstance(event, BlocksStored | ObjectKnown | ContentKnown | FetchComplete | FetchFailed):
+        if isinstance(event, _OF_FETCHES):
             transfer = self._transfers.get(event.topic)
             if transfer is not None and not transfer.over:
                 if isinstance(event, FetchFailed):

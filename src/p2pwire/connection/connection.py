@@ -488,8 +488,11 @@ class Connection:
             return self._session.requests.tell_blocks()
         inbox, session, state = self._inbox, self._session, self._state
         while True:
-            if state is LinkState.OPEN and inbox.take(FrameType.DATA, session.take_blocks) and self._events:
-                return True
+            if state is LinkState.OPEN:
+                inbox.take(FrameType.DATA, session.take_blocks, self._events)
+                session.took_blocks()
+                if self._events:
+                    return True
             found = inbox.frame()
             if found is not None:
                 break

@@ -5,7 +5,7 @@ Each length is compared with its limit before anything waits for the bytes that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from p2pwire.connection.faults import LinkFault, SilentFault
 from p2pwire.connection.records import LENGTH_SIZE, RecordOpener
@@ -86,7 +86,7 @@ class Inbox:
         """The next Noise message, if all of it is there. Raises `SilentFault` as soon as its length is none."""
         if len(self._rest) < LENGTH_SIZE:
             return None
-        length = _length(self._rest, 0)
+        length = self._rest[0] << 8 | self._rest[1]
         if not 1 <= length <= MAX_HANDSHAKE_MESSAGE:
             # [HS-001]
             raise SilentFault(f"handshake message of {length} bytes, must be 1 to {MAX_HANDSHAKE_MESSAGE}")
@@ -114,17 +114,19 @@ class Inbox:
         self._at = 0
         return True
 
-    def take(self, frame_type: int, taker: Callable[[memoryview, int], int]) -> bool:
+    def take(self, frame_type: int, taker: Callable[[memoryview, int], int], told: Collection[object]) -> None:
         """If the open record goes on with a frame of this type, let somebody take whole frames of it: from a place in
-        it to the one that he returns. Says whether he took any.
+        it to the one that he returns. If he takes all, go on with the next record, until something is told.
+
+        Raises `SilentFault` as `open_record` does.
         """
-        plain = self._plain
-        if plain is None or plain[self._at] != frame_type:
-            return False
-        before, self._at = self._at, taker(plain, self._at)
-        if self._at == len(plain):
+        while (plain := self._plain) is not None and plain[self._at] == frame_type:
+            self._at = taker(plain, self._at)
+            if self._at < len(plain):
+                return
             self._plain = None
-        return self._at > before
+            if told or not self.open_record():
+                return
 
     def frame(self) -> tuple[int, memoryview] | None:
         """Type and body of the open record's next frame; None: open the next record.
@@ -171,11 +173,11 @@ class Inbox:
                         self._records.append(memoryview(opener.open(ciphertext)))
                     rest.clear()
                     continue
-                end = at + LENGTH_SIZE
-                if end > size or (end := end + _checked(data, at)) > size:
+                start = at + LENGTH_SIZE
+                if start > size or (end := start + _checked(data, at)) > size:
                     rest += data[at:]
                     return
-                self._records.append(memoryview(opener.open(data[at + LENGTH_SIZE : end])))
+                self._records.append(memoryview(opener.open(data[start:end])))
                 at = end
         except DecryptionFailed as error:
             self._fail(str(error))
@@ -200,13 +202,9 @@ class Inbox:
         self._records.append(SilentFault(text))
 
 
-def _length(data: bytearray | memoryview, at: int) -> int:
-    return data[at] << 8 | data[at + 1]
-
-
 def _checked(data: bytearray | memoryview, at: int) -> int:
     """The length of a record. Raises `SilentFault` for one that can not be."""
-    length = _length(data, at)
+    length = data[at] << 8 | data[at + 1]
     if length < MIN_RECORD:
         raise SilentFault(f"record of {length} bytes, the least is {MIN_RECORD}")
     return length

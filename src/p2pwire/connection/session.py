@@ -40,6 +40,7 @@ class Session:
         "_heard_at",
         "_hello",
         "_random",
+        "_taken",
         "budget",
         "config",
         "established",
@@ -70,6 +71,7 @@ class Session:
         """Raises `ValueError` for a config that HELLO can not say."""
         self._hello = _hello(config, grease)
         self._heard_at = -inf
+        self._taken = 0
         self._random = random
         self.config = config
         self.outbox = outbox
@@ -138,11 +140,18 @@ class Session:
         return min(self.config.timeouts.ping, self.idle / 3)  # [KA-010]
 
     def take_blocks(self, record: memoryview, at: int) -> int:
-        """Take the blocks that are due, from one place of a record on; where what follows begins."""
+        """Take the blocks that are due, from one place of a record on; where what follows begins. Call `took_blocks`
+        before anything else happens.
+        """
         end, count = self.requests.take_due(record, at)
-        if count:
-            self.blocks_came(count)
+        self._taken += count
         return end
+
+    def took_blocks(self) -> None:
+        """What `take_blocks` has taken is accounted for, once for all that came together."""
+        if self._taken:
+            count, self._taken = self._taken, 0
+            self.blocks_came(count)
 
     def blocks_came(self, count: int) -> None:
         """So many DATA came, and were good."""

@@ -17,7 +17,7 @@ from p2pwire.connection.commands import LocalProtocolError, RequestBlocks, SendB
 from p2pwire.connection.events import BlocksReceived, Event, RequestEnded
 from p2pwire.connection.faults import LinkFault
 from p2pwire.content.merkle import BLOCK, HASH, ProofChecker, ProofError, Proved, proof_count
-from p2pwire.wire.messages import Buffer, Data, Reject, Request
+from p2pwire.wire.messages import Data, Reject, Request
 from p2pwire.wire.registry import FRAME_HEADER, INITIAL_CREDIT, MAX_PROOF_HASHES, CloseCode, FrameType, RejectCode
 
 MAX_CREDIT: Final = 2**64 - 1
@@ -31,6 +31,9 @@ _DATA_HEAD: Final = struct.Struct(">BHIIB")
 
 DATA_OVERHEAD: Final = _DATA_HEAD.size
 """bytes of a DATA frame beside its block and its hashes."""
+
+_PROOFS: Final = tuple(struct.Struct(f"{HASH}s" * hashes) for hashes in range(MAX_PROOF_HASHES + 1))
+"""How so many hashes lie behind that."""
 
 _DATA: Final = int(FrameType.DATA)
 
@@ -133,7 +136,7 @@ class Requests:
         if run is None or run.request != frame.id:
             self.tell_blocks()
             run = self._run = _Run(frame.id, asked, due)
-        self._prove(run, frame.proof, frame.data)
+        self._prove(run, frame.proof, memoryview(frame.data))
 
     def take_due(self, record: memoryview, at: int) -> tuple[int, int]:
         """Take what goes on with the run, or begins one, from one place of a record on: where the rest begins, and how
@@ -143,8 +146,10 @@ class Requests:
         what is due there. To make no `Data` of it saves a seventh of all that receiving takes, hashing included.
         """
         run, count, size = self._run, 0, len(record)
-        while at + _DATA_HEAD.size <= size and record[at] == _DATA:
-            _, length, number, block, hashes = _DATA_HEAD.unpack_from(record, at)
+        while at + DATA_OVERHEAD <= size:
+            kind, length, number, block, hashes = _DATA_HEAD.unpack_from(record, at)
+            if kind != _DATA:
+                break
             if run is None:
                 asked = self._open.get(number)
                 if asked is None:
@@ -152,11 +157,16 @@ class Requests:
                 run = _Run(number, asked, asked.checker.next_block)
             if number != run.request or block != run.asked.checker.next_block:
                 break
+            start = at + DATA_OVERHEAD
             end = at + FRAME_HEADER + length
-            start = at + _DATA_HEAD.size + hashes * HASH
-            if hashes > MAX_PROOF_HASHES or not start < end <= size or end - start > BLOCK:
+            if hashes > MAX_PROOF_HASHES or not start + hashes * HASH < end <= size:
                 break
-            siblings = struct.unpack_from("32s" * hashes, record, at + _DATA_HEAD.size) if hashes else ()
+            siblings: tuple[bytes, ...] = ()
+            if hashes:
+                siblings = _PROOFS[hashes].unpack_from(record, start)
+                start += hashes * HASH
+            if end - start > BLOCK:
+                break
             self._run = run
             self._prove(run, siblings, record[start:end])
             at = end
@@ -166,7 +176,7 @@ class Requests:
                 break
         return at, count
 
-    def _prove(self, run: _Run, siblings: Sequence[bytes], data: Buffer) -> None:
+    def _prove(self, run: _Run, siblings: Sequence[bytes], data: memoryview) -> None:
         """Add to a run the block that is due; `LinkFault` BAD_DATA if it is not what it should be."""
         checker = run.asked.checker
         try:
@@ -174,9 +184,9 @@ class Requests:
         except ProofError as error:
             raise LinkFault(CloseCode.BAD_DATA, str(error), _DATA) from None  # [TR-056] [TR-057] [TR-058]
         self.timeouts = 0
-        run.data.append(data if isinstance(data, memoryview) else memoryview(data))
+        run.data.append(data)
         run.proved.append(proved)
-        if checker.complete:
+        if checker.next_block == checker.end:
             self.tell_blocks()
             del self._open[run.request]
             self._events.append(_ended(run.request, run.asked, None, 0.0))

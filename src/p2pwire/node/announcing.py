@@ -44,7 +44,11 @@ class Announcing:
 
     def blocks_held(self, swarm: Swarm, first: int, last: int) -> None:
         """Further blocks are held: their units may be complete."""
-        low, high = first >> swarm.layout.unit_exponent, last >> swarm.layout.unit_exponent
+        exponent = swarm.layout.unit_exponent
+        if not exponent:
+            self.units_held(swarm, [(first, last)])
+            return
+        low, high = first >> exponent, last >> exponent
         # Between the first unit and the last one there are only whole ones.
         if not swarm.held.holds_unit(low):
             low += 1

@@ -47,11 +47,24 @@ class BlockSet:
         for at, number, low, part in self._parts(first, count):
             self._assign(number, low, part, window >> at & ((1 << part) - 1))
 
-    def discard(self, block: int) -> None:
-        """Takes one block out of the set, if it is in it."""
-        if block in self:
-            block_in_page = block % _PAGE
-            self._page(block // _PAGE)[block_in_page >> 3] &= ~(1 << (block_in_page & 7))
+    def take(self, first: int, count: int) -> int:
+        """Takes a window out of the set, and says what was in it: `window`, and `assign` to nothing."""
+        if first % _PAGE + count > _PAGE:
+            was = self.window(first, count)
+            self.assign(first, count, 0)
+            return was
+        page = self._pages.get(first // _PAGE)
+        if page is None:
+            if not self._full:
+                return 0
+            page = self._page(first // _PAGE)
+        low = first % _PAGE
+        start, stop, shift = low >> 3, (low + count + 7) >> 3, low & 7
+        around = int.from_bytes(page[start:stop], "little")
+        was = around & ((1 << count) - 1) << shift
+        if was:
+            page[start:stop] = (around ^ was).to_bytes(stop - start, "little")
+        return was >> shift
 
     def _parts(self, first: int, count: int) -> Iterator[tuple[int, int, int, int]]:
         """A window by pages: where the part begins in it, the page, where it begins in that, and how long it is."""

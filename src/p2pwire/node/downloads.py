@@ -180,8 +180,8 @@ class Downloads:
 
     def blocks_received(self, link: Link, event: ev.BlocksReceived) -> tuple[int, int]:
         """Verified blocks came: how many of them were missing, and their bytes."""
-        count = len(event.data)
-        link.bytes_received += sum(map(len, event.data))
+        count, size = len(event.data), sum(map(len, event.data))
+        link.bytes_received += size
         link.in_flight -= count
         asked = link.asked[event.request]
         swarm, picker = asked.swarm, asked.picker
@@ -194,14 +194,22 @@ class Downloads:
         if not missing:
             return 0, 0
         self._asking.arrived(picker, link, first, count)
-        size = 0
-        for low, high in spans_of(missing):
-            run = RunToWrite(event.file, event.block + low, event.data[low : high + 1], event.proved[low : high + 1])
-            size += sum(map(len, run.data))
-            self._keep(swarm, Unwritten(link, first + low, run))
+        found = missing.bit_count()
+        if found == count:
+            run = RunToWrite(event.file, event.block, event.data, event.proved)
+            self._keep(swarm, Unwritten(link, first, count, size, run))
+        else:
+            size = 0
+            for low, high in spans_of(missing):
+                run = RunToWrite(
+                    event.file, event.block + low, event.data[low : high + 1], event.proved[low : high + 1]
+                )
+                part = sum(map(len, run.data))
+                self._keep(swarm, Unwritten(link, first + low, len(run.data), part, run))
+                size += part
         if swarm.phase is Phase.MANIFEST and not picker.remaining:
             self._manifest_fetched(swarm)
-        return missing.bit_count(), size
+        return found, size
 
     def _keep(self, swarm: Swarm, waiting: Unwritten) -> None:
         """Keep missing blocks until they are written; those of the manifest, until it is complete."""
@@ -209,10 +217,10 @@ class Downloads:
             for block, data in enumerate(waiting.run.data, waiting.run.block):
                 swarm.manifest_blocks[block] = bytes(data)
             return
-        waiting.link.unwritten += waiting.count
+        waiting.link.unwritten += waiting.blocks
         swarm.unwritten.append(waiting)
-        swarm.waiting += waiting.count
-        swarm.backlog += waiting.count
+        swarm.waiting += waiting.blocks
+        swarm.backlog += waiting.blocks
         if not swarm.writing:
             self._core.unwritten[swarm] = None
 
@@ -231,7 +239,7 @@ class Downloads:
         count = 0
         while swarm.unwritten and count < BATCH:
             batch.append(swarm.unwritten.popleft())
-            count += batch[-1].count
+            count += batch[-1].blocks
         swarm.waiting -= count
         swarm.writing = True
         ticket = self._core.ticket(partial(self._wrote, swarm, batch), partial(self._write_failed, swarm, batch))
@@ -255,15 +263,17 @@ class Downloads:
         swarm.writing = False
         if swarm.unwritten:
             self._core.unwritten[swarm] = None
-        for waiting in batch:
-            first, last = waiting.first, waiting.first + waiting.count - 1
+        given: dict[bytes, tuple[int, int]] = {}
+        for link, first, count, size, _ in batch:
             # Only what was missing is written, so all of it is new.
-            swarm.held.add_span(first, last)
-            size, source = sum(map(len, waiting.run.data)), waiting.link.identity
-            swarm.done += size
-            swarm.sources[source] = swarm.sources.get(source, 0) + size
-            self._core.events.append(BlocksStored(swarm.topic, source, waiting.count, size))
-            self._announcing.blocks_held(swarm, first, last)
+            swarm.held.add_span(first, first + count - 1)
+            self._announcing.blocks_held(swarm, first, first + count - 1)
+            blocks, total = given.get(link.identity, (0, 0))
+            given[link.identity] = blocks + count, total + size
+        for source, (blocks, total) in given.items():
+            swarm.done += total
+            swarm.sources[source] = swarm.sources.get(source, 0) + total
+            self._core.events.append(BlocksStored(swarm.topic, source, blocks, total))
         self._finish_if_complete(swarm)
 
     def _write_failed(self, swarm: Swarm, batch: list[Unwritten], error: Exception) -> None:
@@ -273,8 +283,8 @@ class Downloads:
     def _release(self, swarm: Swarm, batch: Iterable[Unwritten]) -> None:
         before = swarm.backlog
         for waiting in batch:
-            swarm.backlog -= waiting.count
-            waiting.link.unwritten -= waiting.count
+            swarm.backlog -= waiting.blocks
+            waiting.link.unwritten -= waiting.blocks
             self._core.unsettle(waiting.link)
         if before > BACKLOG >= swarm.backlog:
             self._core.restless[swarm] = None

@@ -227,10 +227,9 @@ class Picker:
         """
         last = first + count - 1
         self._check(first, last)
-        came = self._missing.window(first, count)
+        came = self._missing.take(first, count)
         if not came:
             return []
-        self._missing.assign(first, count, 0)
         self.remaining -= came.bit_count()
         if opened := self._open.window(first, count):
             self._open_count -= opened.bit_count()
@@ -398,6 +397,8 @@ class Picker:
 
     def _done_units(self, first: int, last: int) -> UnitSet:
         """The units of some blocks that are not missing of which no block is."""
+        if not self._exponent:
+            return unit_range(first, last)
         low, high = first >> self._exponent, last >> self._exponent
         done = unit_range(low + 1, high - 1)
         for unit in (low, high):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, unique
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -50,20 +50,18 @@ class Resource:
     """The blocks that can be read; None: all. The node's from now on."""
 
 
-@attrs.frozen(eq=False)
-class Unwritten:
+class Unwritten(NamedTuple):
     """Neighbouring verified blocks that wait for the disk."""
 
     link: Link
     """That they came over."""
     first: int
     """Global number of the first."""
+    blocks: int
+    """How many."""
+    size: int
+    """How many bytes."""
     run: RunToWrite
-
-    @property
-    def count(self) -> int:
-        """How many blocks."""
-        return len(self.run.data)
 
 
 @attrs.define(eq=False)
@@ -219,14 +217,15 @@ class Swarm:
     def keep_nodes(self, file: int, first: int, proofs: Sequence[Proved]) -> None:
         """Keep what the proofs of neighbouring blocks established, for proofs to others."""
         tree = self.trees.get(file)
+        if tree is None:
+            if not any(proved.siblings for proved in proofs):
+                return  # a file of one block
+            found = self.file(file)
+            assert found is not None
+            tree = self.trees[file] = Tree(*found)
         for block, proved in enumerate(proofs, first):
-            if not proved.siblings:
-                continue
-            if tree is None:
-                found = self.file(file)
-                assert found is not None
-                tree = self.trees[file] = Tree(*found)
-            tree.add(block, proved.ancestors, proved.siblings)
+            if proved.siblings:
+                tree.add(block, proved.ancestors, proved.siblings)
 
     def proofs(self, file: int, first: int, end: int, start: int) -> list[tuple[bytes, ...]]:
         """The proofs of held blocks, up to but without `end`, in the answer to a request from block `start` on."""
