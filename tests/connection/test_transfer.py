@@ -14,6 +14,7 @@ from p2pwire.connection import commands as cmd
 from p2pwire.connection import events as ev
 from p2pwire.connection.commands import LocalProtocolError
 from p2pwire.connection.config import Limits
+from p2pwire.connection.transfer import MAX_RUN
 from p2pwire.content.hashing import BLOCK, block_count
 from p2pwire.content.merkle import Tree, tree_height
 from p2pwire.testing.pair import Pair, Side
@@ -90,8 +91,8 @@ def test_blocks_that_come_together_are_told_together() -> None:
     remote.say(*answer[40:42], msg.Ping(bytes(8)), *answer[42:])
     spans = spans_told(remote)
     assert [block for _, block, _ in spans] == [sum(count for _, _, count in spans[:n]) for n in range(len(spans))]
-    # At most 16 at a time, and not beyond what has come, or another frame.
-    assert 1 < max(count for _, _, count in spans) <= 16
+    # Not beyond what has come, or another frame, and not too many at a time.
+    assert 1 < max(count for _, _, count in spans) <= MAX_RUN
     assert {5, 40, 42} <= {block for _, block, _ in spans}
     assert len(spans) <= 9
     assert isinstance(remote.events[-1], ev.RequestEnded)

@@ -35,7 +35,7 @@ from p2pwire.wire.registry import (
     RefusalReason,
 )
 
-MAX_READ: Final = 256 * 1024
+MAX_READ: Final = 512 * 1024
 """bytes that a caller may hand over at once: large enough that calls cost little, small enough to stay in caches."""
 
 MAX_INPUT: Final = MAX_READ + 64 * 1024

@@ -23,8 +23,8 @@ from p2pwire.wire.registry import FRAME_HEADER, INITIAL_CREDIT, MAX_PROOF_HASHES
 MAX_CREDIT: Final = 2**64 - 1
 """blocks: what CREDIT's u64 can say."""
 
-MAX_RUN: Final = 16
-"""blocks in one event: 256 KiB, about as many as come with one read."""
+MAX_RUN: Final = 32
+"""blocks in one event: 512 KiB, about as many as come with one read."""
 
 _DATA_HEAD: Final = struct.Struct(">BHIIB")
 """How a DATA frame begins: type and length, and then, as in `Data`, id, block and number of hashes."""

@@ -22,7 +22,8 @@ from p2pwire.node.swarm import Phase, Swarm
 from p2pwire.wire.registry import SNUB_TIMEOUTS, JoinFlag, RejectCode
 
 REQUEST_BATCH: Final = 32
-"""blocks of room for which further requests wait while more than so many blocks are on their way."""
+"""blocks of room, or a part of the window if that is more, for which further requests wait while more than so many
+blocks are on their way."""
 
 BACKLOG: Final = 1024
 """verified blocks of one resource that wait for the disk above which no more is asked for: 16 MiB."""
@@ -223,16 +224,17 @@ class Asking:
             return
         while link.hungry and connection.requests_left:
             room = min(connection.credit, link.window - link.in_flight)
-            if room < 1 or room < REQUEST_BATCH < link.in_flight:
+            part = max(link.window // WINDOW_PARTS, 1)
+            if room < 1 or room < max(REQUEST_BATCH, part) < link.in_flight:
                 return  # credit comes in drops, and many small requests cost more than a few large ones
             topic, swarm = next(iter(link.hungry.items()))
             del link.hungry[topic]
             if swarm.picker is None:
                 continue
-            part = room if swarm.sequential else max(link.window // WINDOW_PARTS, 1)
             share = max(room // (len(link.hungry) + 1), FAIR_REQUEST)
+            most = room if swarm.sequential else part
             disk_lags = swarm.backlog > BACKLOG
-            picked = None if disk_lags else swarm.picker.next_request(link.id, min(room, share, part), now)
+            picked = None if disk_lags else swarm.picker.next_request(link.id, min(room, share, most), now)
             if picked is None:
                 swarm.idle[link.id] = None
                 self._await_endgame(swarm)

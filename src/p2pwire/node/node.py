@@ -204,7 +204,7 @@ class Node:
         return link.id
 
     def receive_data(self, link: int, data: Buffer, now: float) -> None:
-        """Bytes of a link as they came, at most 256 KiB at once, and only while `wants_data`; `b""` is the end."""
+        """Bytes of a link as they came, at most `MAX_READ` at once, and only while `wants_data`; `b""` is the end."""
         self._tick(now)
         found = self._core.links.get(link)
         if found is not None:
