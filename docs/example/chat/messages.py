@@ -17,7 +17,6 @@ from p2pwire.wire.messages import (
     Buffer,
     DecodeError,
     EncodeError,
-    _new,
     _trailing,
     _truncated,
     _unlocked,
@@ -58,9 +57,9 @@ class Say:
             text = raw.decode("utf-8")
         except UnicodeDecodeError:
             raise DecodeError("Say", "text", raw, "UTF-8", 4) from None
-        if _CONTROLS.search(text):
+        if not text.isprintable() and _CONTROLS.search(text):
             raise DecodeError("Say", "text", text, "without control characters", 4)
-        message: Any = _new(_UNLOCKED_SAY)
+        message: Any = _UNLOCKED_SAY()
         message.number = number
         message.text = text
         message.__class__ = cls
@@ -74,7 +73,7 @@ class Say:
             raise EncodeError("Say", "text", self.text, "Unicode text") from None
         if not 1 <= len(text_raw) <= 1000:
             raise EncodeError("Say", "text", self.text, "1..1000 bytes of UTF-8")
-        if _CONTROLS.search(self.text):
+        if not self.text.isprintable() and _CONTROLS.search(self.text):
             raise EncodeError("Say", "text", self.text, "without control characters")
         try:
             return [_SAY.pack(self.number), text_raw]
@@ -119,7 +118,7 @@ class Seen:
         numbers = struct.unpack_from(f">{numbers_count}I", data, at + 4)
         if len(set(numbers)) != len(numbers):
             raise DecodeError("Seen", "numbers", numbers, "without duplicates", at + 4)
-        message: Any = _new(_UNLOCKED_SEEN)
+        message: Any = _UNLOCKED_SEEN()
         message.numbers = numbers
         message.__class__ = cls
         made: Seen = message

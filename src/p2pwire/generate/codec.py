@@ -20,12 +20,52 @@ from p2pwire.wire.constructs import Message
 _KINDS: Final = {body.title: int(kind) for kind, body in schema.PREAMBLES.items()}
 
 
-def messages_module() -> str:
+class Manner:
+    """How classes are written: this one's are classes of attrs, which any interpreter runs.
+
+    `native.py` has another, for a compiler.
+    """
+
+    prologue: str = PROLOGUE
+    structs: type[Structs] = Structs
+    decoder: type[DecodeWriter] = DecodeWriter
+
+    def decorate(self, out: Lines) -> None:
+        """What is before the class."""
+        # No weak references: an instance of the unlocked class has the same layout only without.
+        out("@attrs.frozen(weakref_slot=False)")
+
+    def attributes(self, message: MessageForm, out: Lines) -> None:
+        """The fields."""
+        for field in value_fields(message):
+            _attribute(field, out)
+
+    def complete(self, message: MessageForm) -> str:
+        """What follows the class."""
+        return f"_UNLOCKED_{constant_name(message.title)}: Final = _unlocked({message.title})"
+
+    def lookup(self, frames: Mapping[int, str]) -> str:
+        """`decode_frame`, and what else finds the class of a frame."""
+        return _LOOKUP
+
+    known: str = "decode = _DECODERS.get(data[at])\n        frame = None if decode is None else decode(body)"
+    """Statements that set `frame` to that of the type in `data[at]`, or to None."""
+
+
+REFERENCE: Final = Manner()
+
+
+def value_fields(message: MessageForm) -> list[Field]:
+    """Those that an instance has."""
+    return [field for field in message.fields if not isinstance(field.form, Constant)]
+
+
+def messages_module(manner: Manner = REFERENCE) -> str:
     """The text of `wire/messages.py`."""
-    lines = [PROLOGUE, *patterns(MESSAGES)]
+    lines = [manner.prologue, *patterns(MESSAGES)]
     for message in MESSAGES:
-        lines.extend(message_class(message, number=_number(message)))
-    lines.extend(_epilogue())
+        lines.extend(message_class(message, number=_number(message), manner=manner))
+    lines.extend(_epilogue(manner))
     return "\n".join(lines) + "\n"
 
 
@@ -35,11 +75,10 @@ def _number(message: MessageForm) -> tuple[str, int] | None:
     return ("KIND", _KINDS[message.title]) if message.title in _KINDS else None
 
 
-def message_class(message: MessageForm, *, number: tuple[str, int] | None) -> list[str]:
+def message_class(message: MessageForm, *, number: tuple[str, int] | None, manner: Manner = REFERENCE) -> list[str]:
     """The constants and the class of one message; `number`: the name and value of the number that stands for it."""
-    out, structs = Lines(), Structs(message)
-    # No weak references: an instance of the unlocked class has the same layout only without.
-    out("@attrs.frozen(weakref_slot=False)")
+    out, structs = Lines(), manner.structs(message)
+    manner.decorate(out)
     out(f"class {message.title}:")
     with out.indent():
         _docstring(message, out)
@@ -47,17 +86,15 @@ def message_class(message: MessageForm, *, number: tuple[str, int] | None) -> li
         if number is not None:
             out(f"{number[0]}: ClassVar[int] = 0x{number[1]:02X}")
             out()
-        for field in message.fields:
-            if not isinstance(field.form, Constant):
-                _attribute(field, out)
+        manner.attributes(message, out)
         out()
-        DecodeWriter(message, structs, out).write()
+        manner.decoder(message, structs, out).write()
         out()
         EncodeWriter(message, structs, out).write()
     constants = [*structs.constants(), *lengths_constants(message)]
     out()
     out()
-    out(f"_UNLOCKED_{constant_name(message.title)}: Final = _unlocked({message.title})")
+    out(manner.complete(message))
     return ["", "", *constants, *(["", ""] if constants else []), *out.lines]
 
 
@@ -124,7 +161,7 @@ def _titles(messages: Mapping[int, Message]) -> dict[int, str]:
     return {int(number): message.title for number, message in messages.items()}
 
 
-def _epilogue() -> list[str]:
+def _epilogue(manner: Manner) -> list[str]:
     frames = {message.frame_type: message.title for message in MESSAGES if message.frame_type is not None}
     bodies, values = (
         _titles(schema.PREAMBLES),
@@ -146,17 +183,48 @@ def _epilogue() -> list[str]:
             "The parameters of HELLO that have to be well-formed.",
             values,
         ),
-        *_FUNCTIONS.split("\n"),
+        *f"{manner.lookup(frames)}\n{_FUNCTIONS}".replace("{known}", manner.known).split("\n"),
     ]
 
 
-_FUNCTIONS: Final = '''\
+_LOOKUP: Final = '''\
 _DECODERS: Final[Mapping[int, Callable[[Buffer], Frame]]] = {number: frame.decode for number, frame in FRAMES.items()}
 
 
 def decode_frame(frame_type: int, body: Buffer) -> Frame:
     """The frame of a type that is in FRAMES, from its body. Raises `DecodeError`."""
-    return _DECODERS[frame_type](body)
+    return _DECODERS[frame_type](body)'''
+
+_FUNCTIONS: Final = '''
+
+_COPIED: Final = 256
+
+
+def decode_frames(plaintext: Buffer) -> list[Frame]:
+    """The frames that a record holds; those of types that are not in FRAMES are passed over. Raises `DecodeError`, also
+    where no whole frame is left.
+    """
+    frames: list[Frame] = []
+    data = bytes(plaintext)
+    at, size = 0, len(data)
+    while at < size:
+        begin = at + 3
+        if begin > size:
+            raise _truncated("FrameHeader", at, size, type=1, length=2)
+        end = begin + (data[at + 1] << 8 | data[at + 2])
+        if end > size:
+            raise DecodeError("FrameHeader", "length", end - begin, f"0..{size - begin}", at + 1)
+        body = data[begin:end] if end - begin <= _COPIED else memoryview(data)[begin:end]
+        {known}
+        if frame is not None:
+            frames.append(frame)
+        at = end
+    return frames
+
+
+def encode_frames(frames: Iterable[Frame]) -> bytes:
+    """The bytes of frames, one after the other, as a record holds them. Raises `EncodeError`."""
+    return b"".join([frame.encode_frame() for frame in frames])
 
 
 def encode_preamble(body: PreambleBody) -> bytes:

@@ -82,9 +82,10 @@ class DecodeWriter:
         out(f"def decode(cls, data: Buffer) -> {self.title}:")
         with out.indent():
             out(f'"""The message that fills `data` exactly ({run.size} bytes). Raises `DecodeError`."""')
+            self._typed(run, self.message)
             out("try:")
             with out.indent():
-                self._unpack(run, f"{self.structs.name(run.format, '')}.unpack(data)")
+                self._unpack(run, f"{self.structs.call(run.format, '', 'unpack')}data)")
             out("except struct.error:")
             with out.indent():
                 out.call("raise _wrong_size(", [f'"{self.title}"', "len(data)", *run.sizes], ") from None")
@@ -138,6 +139,11 @@ class DecodeWriter:
                     values.append(f"bool({local(field.name)})")
                 case _:
                     values.append(local(field.name))
+        self._return_made(values, end)
+
+    # --- what is made, which `native.py` writes in another manner ---
+
+    def _return_made(self, values: list[str], end: str) -> None:
         self._make("message", "cls", self.message, values)
         self.out(f"made: {self.title} = message")
         self.out(f"return made, {end}" if end else "return made")
@@ -146,11 +152,16 @@ class DecodeWriter:
         """Sets a variable to a new message: not by the `__init__` of a frozen class, which takes longer than the rest
         of most decoders."""
         out = self.out
-        out(f"{name}: Any = _new(_UNLOCKED_{constant_name(message.title)})")
+        out(f"{name}: Any = _UNLOCKED_{constant_name(message.title)}()")
         names = [field.name for field in message.fields if not isinstance(field.form, Constant)]
         for field, value in zip(names, values, strict=True):
             out(f"{name}.{field} = {value}")
         out(f"{name}.__class__ = {cls}")
+
+    def _typed(self, run: Run, message: MessageForm) -> None:
+        """Tells the types of numbers before they are read, where that is of use."""
+
+    # --- errors ---
 
     def _raise(self, condition: str, field: str, value: str, limit: str, at: At) -> None:
         self.out(f"if {condition}:")
@@ -165,6 +176,7 @@ class DecodeWriter:
         while left:
             run, left = split_run(left)
             if run.names:
+                self._typed(run, self.message)
                 self._read_run(run, at)
                 self._check_run(run, at)
                 self._check_rules(at)
@@ -198,7 +210,7 @@ class DecodeWriter:
         out("try:")
         with out.indent():
             place = "" if at == At() else f", {at}"
-            self._unpack(run, f"{self.structs.name(run.format, run.names[0])}.unpack_from(data{place})")
+            self._unpack(run, f"{self.structs.call(run.format, run.names[0], 'unpack_from')}data{place})")
         out("except struct.error:")
         with out.indent():
             out.call("raise _truncated(", [f'"{self.title}"', str(at), "len(data)", *run.sizes], ") from None")
@@ -322,19 +334,21 @@ class DecodeWriter:
 
     def _read_fixed_messages(self, name: str, element: MessageForm, at: At) -> None:
         out = self.out
-        into, names = f"{name}_list", ", ".join(Run(list(element.fields)).locals)
+        run = Run(list(element.fields))
+        into, names = f"{name}_list", ", ".join(run.locals)
         out(f"{into}: list[{element.title}] = []")
-        source = f"_{constant_name(element.title)}.iter_unpack({at.slice('end')})"
-        out(f"for {names} in {source}:")
+        self._typed(run, element)
+        out(f"for here in range({at}, end, {element.fixed_size}):")
         with out.indent():
+            out(f"{names} = _{constant_name(element.title)}.unpack_from(data, here)")
             for rule in element.rules:
-                path, place = f'f"{name}[{{len({into})}}].{rule.field}"', f"{at} + {element.fixed_size} * len({into})"
+                path, place = f'f"{name}[{{len({into})}}].{rule.field}"', "here"
                 out(f"if {message_broken(rule, element.title, local)}:")
                 with out.indent():
                     out.call(
                         "raise DecodeError(", [f'"{self.title}"', path, local(rule.field), f'"{rule.limit}"', place]
                     )
-            self._make("element", element.title, element, Run(list(element.fields)).locals)
+            self._make("element", element.title, element, run.locals)
             out(f"{into}.append(element)")
         out(f"{name} = tuple({into})")
 

@@ -90,16 +90,16 @@ class EncodeWriter:
         if self.message.frame_type is None:
             with self._encode():
                 self._checks()
-                self._pack(self.structs.name(run.format, ""), values, run)
+                self._pack(self.structs.call(run.format, "", "pack"), values, run)
         else:
             with self._encode_frame():
                 self._checks()
-                name = self.structs.name(_framed(run.format), "frame")
-                self._pack(name, [self._frame_type, str(run.size), *values], run)
+                call = self.structs.call(_framed(run.format), "frame", "pack")
+                self._pack(call, [self._frame_type, str(run.size), *values], run)
 
-    def _pack(self, name: str, values: list[str], run: Run) -> None:
+    def _pack(self, call: str, values: list[str], run: Run) -> None:
         with self._packing(run.fields):
-            self.out.call(f"return {name}.pack(", values)
+            self.out.call(f"return {call}", values)
 
     def _packing(self, fields: Iterable[Field]) -> _Packing:
         return _Packing(self.out, list(fields))
@@ -263,11 +263,11 @@ class EncodeWriter:
             if run.after is not None and run.prefix is not None:
                 values.append(f"len({_source(run.after)})")
             if frame is not None:
-                name = self.structs.name(_framed(run.format), "frame") if values else "_FRAME_HEADER"
-                calls.append((f"{name}.pack(", [*frame, *values], ")"))
+                call = self.structs.call(_framed(run.format), "frame", "pack") if values else "_FRAME_HEADER.pack("
+                calls.append((call, [*frame, *values], ")"))
                 frame = None
             elif values:
-                calls.append((f"{self.structs.name(run.format, run.names[0])}.pack(", values, ")"))
+                calls.append((self.structs.call(run.format, run.names[0], "pack"), values, ")"))
             packed.extend(run.fields)
             if left:
                 field, *left = left
@@ -301,7 +301,7 @@ class EncodeWriter:
         with out.indent():
             self._check_field(field)
             with self._packing([field]):
-                out(f"parts.append({self.structs.name(run.format, field.name)}.pack({value}))")
+                out(f"parts.append({self.structs.call(run.format, field.name, 'pack')}{value}))")
 
 
 class _Packing:

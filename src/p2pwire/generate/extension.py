@@ -46,7 +46,6 @@ from p2pwire.wire.messages import (
     EncodeError,
     TruncatedError,
     _dotted,
-    _new,
     _short,
     _size,
     _trailing,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, TypeAlias
@@ -62,9 +62,6 @@ class DecodeError(ValueError):
 
 class TruncatedError(DecodeError):
     """The bytes end before the message does; `value` is how many are left for the field."""
-
-
-_new: Final[Callable[[type], object]] = object.__new__
 
 
 def _unlocked(message: type) -> type:

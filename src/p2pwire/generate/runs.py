@@ -78,5 +78,9 @@ class Structs:
             self._names[code] = f"{self._name}_{role.upper()}" if self._names else self._name
         return self._names[code]
 
+    def call(self, code: str, role: str, method: str) -> str:
+        """The beginning of a call: `pack`, `unpack` or `unpack_from` of the constant for a format."""
+        return f"{self.name(code, role)}.{method}("
+
     def constants(self) -> list[str]:
         return [f'{name}: Final = struct.Struct("{code}")' for code, name in self._names.items()]

@@ -1,0 +1,149 @@
+"""`python -m p2pwire.generate.native FILE`: writes the codec in the manner that suits mypyc, for the compiled build.
+
+Decoders and encoders are those of `wire/messages.py`, statement by statement; what differs is how objects come to be.
+mypyc knows how to make objects of its own classes, but makes those of attrs as slowly as the interpreter does. So the
+classes are mypyc's here, and get the rest from attrs afterwards: equality, hash, repr, fields, and no changes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from p2pwire.generate.codec import Manner, messages_module, value_fields
+from p2pwire.generate.conditions import local, number_broken, rule_fields
+from p2pwire.generate.decoding import DecodeWriter
+from p2pwire.generate.form import MessageForm, Number, VariableBytes
+from p2pwire.generate.lines import Lines
+from p2pwire.generate.prologue import PROLOGUE
+from p2pwire.generate.runs import Run, Structs
+
+_IMPORTS: Final = """\
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, final
+
+import attrs
+
+if TYPE_CHECKING:
+    # For the compiler alone, which reads the decorator: the compiled module does not import it.
+    from mypy_extensions import mypyc_attr
+"""
+
+_COMPLETED: Final = '''
+def _complete(message: Any, **sized: bool) -> None:
+    """Gives a class what attrs gives; `sized`: its fields, and whether only the size of one is shown."""
+    fields = {name: attrs.field(repr=_size if shown else True) for name, shown in sized.items()}
+    attrs.frozen(message, these=fields, init=False, slots=False)
+
+'''
+
+
+class NativeStructs(Structs):
+    """Calls the methods of formats by constants of their own: to find them takes compiled code long."""
+
+    def __init__(self, message: MessageForm) -> None:
+        super().__init__(message)
+        self._methods: dict[str, str] = {}
+
+    def call(self, code: str, role: str, method: str) -> str:
+        """The beginning of a call."""
+        name = f"{self.name(code, role)}_{method.upper()}"
+        self._methods[name] = f"{self.name(code, role)}.{method}"
+        return f"{name}("
+
+    def constants(self) -> list[str]:
+        """The formats, and those of their methods that are used."""
+        return [*super().constants(), *(f"{name}: Final = {method}" for name, method in self._methods.items())]
+
+
+class NativeDecodeWriter(DecodeWriter):
+    """Makes objects by calling their class."""
+
+    def _return_made(self, values: list[str], end: str) -> None:
+        made = f"{self.title}({', '.join(values)})"
+        self.out(f"return {made}, {end}" if end else f"return {made}")
+
+    def _make(self, name: str, cls: str, message: MessageForm, values: list[str]) -> None:
+        self.out(f"{name} = {message.title}({', '.join(values)})")
+
+    def _typed(self, run: Run, message: MessageForm) -> None:
+        """Numbers that are compared or counted with are machine's numbers; others stay the objects that they are."""
+        used = {name for rule in message.rules for name in rule_fields(rule)}
+        for field in run.fields:
+            form = field.form
+            if isinstance(form, Number) and (field.name in used or any(number_broken(form, ""))):
+                self.out(f"{local(field.name)}: int")
+        if run.prefix is not None:
+            self.out(f"{run.locals[-1]}: int")
+
+
+class Native(Manner):
+    """Classes of mypyc's own. Their fields take any object, as those of the reference do."""
+
+    prologue: str = PROLOGUE.replace(PROLOGUE[PROLOGUE.index("from typing") : PROLOGUE.index("\nBuffer:")], _IMPORTS)
+    prologue += _COMPLETED
+    structs: type[Structs] = NativeStructs
+    decoder: type[DecodeWriter] = NativeDecodeWriter
+    known: str = "frame = _decode_known(data[at], body)"
+
+    def decorate(self, out: Lines) -> None:
+        """Messages hold no messages that hold them: the collector of cycles need not look at them."""
+        out("@mypyc_attr(acyclic=True)")
+        out("@final")
+
+    def attributes(self, message: MessageForm, out: Lines) -> None:
+        """The fields, and what fills them."""
+        names = [field.name for field in value_fields(message)]
+        for name in names:
+            out(f"{name}: Any")
+        out()
+        out.call("def __init__(", ["self", *(f"{name}: Any" for name in names)], ") -> None:")
+        with out.indent():
+            for name in names:
+                out(f"self.{name} = {name}")
+        out()
+        out("def __reduce__(self) -> tuple[Any, ...]:")
+        with out.indent():
+            out(f"return {message.title}, ({', '.join(f'self.{name}' for name in names)},)")
+
+    def complete(self, message: MessageForm) -> str:
+        """A call that lists the fields."""
+        shown = [f"{f.name}={isinstance(f.form, VariableBytes) and f.form.view}" for f in value_fields(message)]
+        return f"_complete({message.title}, {', '.join(shown)})"
+
+    def lookup(self, frames: Mapping[int, str]) -> str:
+        """Comparisons, each of which takes a thousandth of a microsecond, and direct calls."""
+        lines = ["def _decode_known(frame_type: int, body: Buffer) -> Frame | None:"]
+        for number, title in frames.items():
+            lines += [f"    if frame_type == 0x{number:02X}:", f"        return {title}.decode(body)"]
+        return "\n".join([*lines, "    return None"]) + _DECODE_FRAME
+
+
+_DECODE_FRAME: Final = '''
+
+
+def decode_frame(frame_type: int, body: Buffer) -> Frame:
+    """The frame of a type that is in FRAMES, from its body. Raises `DecodeError`."""
+    frame = _decode_known(frame_type, body)
+    if frame is None:
+        raise KeyError(frame_type)
+    return frame'''
+
+
+def native_module() -> str:
+    """The text of the codec."""
+    return messages_module(Native())
+
+
+def main(argv: Sequence[str]) -> int:
+    """0: written; 2: wrong usage."""
+    if len(argv) != 1:
+        print("usage: python -m p2pwire.generate.native FILE", file=sys.stderr)
+        return 2
+    Path(argv[0]).write_text(native_module(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
