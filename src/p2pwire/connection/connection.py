@@ -6,7 +6,6 @@ A byte's way in: `inbox` (whole messages) ▸ `handshake`, or `inbox` (decrypted
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -86,7 +85,7 @@ class Connection:
         self._config = config
         self._inbox = Inbox()
         self._outbox = Outbox()
-        self._events: deque[Event] = deque()
+        self._events: list[Event] = []
         self._timers = Timers(now)
         self._held = False
         self._exhausted = False
@@ -254,7 +253,7 @@ class Connection:
             if self._exhausted or not self._advance():
                 self._exhausted = True
                 return None
-        return self._events.popleft()
+        return self._events.pop(0)
 
     def data_to_send(self, now: float | None = None) -> list[Buffer]:
         """Buffers to send, in order; they are the caller's from now on. Call it when those before are sent.
@@ -380,7 +379,8 @@ class Connection:
         elif state in _WANTS_MESSAGE:
             message = self._inbox.handshake_message()
             if message is not None:
-                self._heard_clear(encode_message(message))
+                if self._config.tap is not None:
+                    self._heard_clear(encode_message(message))
                 self._on_message(message)
                 return True
         return False

@@ -6,7 +6,6 @@ all [FC-030].
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from p2pwire.connection.records import RecordSealer
@@ -30,7 +29,7 @@ class Outbox:
     def __init__(self) -> None:
         self._sealer: RecordSealer | None = None
         self._plain: list[Buffer] = []
-        self._frames: deque[tuple[Buffer, ...]] = deque()
+        self._frames: list[tuple[Buffer, ...]] = []
         """Whole frames, in parts; small ones several together."""
         self._gathered: bytearray | None = None
         """The last of these, if more small frames may go into it."""
@@ -52,22 +51,19 @@ class Outbox:
 
     def add(self, *parts: Buffer, answer: bool = False) -> None:
         """One whole frame, in parts that are joined only inside a record [EN-007]."""
-        size = sum(map(len, parts))
-        if size <= SMALL and len(parts) == 1:
-            self._gather(parts[0])
-        else:
+        frame, gathered = parts[0], self._gathered
+        size = len(frame) if len(parts) == 1 else sum(map(len, parts))
+        if size > SMALL or len(parts) > 1:
             self._frames.append(parts)
             self._gathered = None
+        elif gathered is not None and len(gathered) + size <= GATHERED:
+            gathered += frame
+        else:
+            self._gathered = bytearray(frame)
+            self._frames.append((self._gathered,))
         self.waiting += size
         if answer:
             self.answers += size
-
-    def _gather(self, frame: Buffer) -> None:
-        gathered = self._gathered
-        if gathered is None or len(gathered) + len(frame) > GATHERED:
-            gathered = self._gathered = bytearray()
-            self._frames.append((gathered,))
-        gathered += frame
 
     def drop(self) -> None:
         """Forget all that waits."""
@@ -85,13 +81,17 @@ class Outbox:
         """Everything that can be sent now, in order, encrypted."""
         ready, self._plain = self._plain, []
         if self._sealer is not None:
-            frames, self._gathered = self._frames, None
-            while frames:
-                room = MAX_RECORD_PLAINTEXT
-                parts: list[Buffer] = []
-                while frames and (size := sum(map(len, frames[0]))) <= room:
-                    parts += frames.popleft()
-                    room -= size
+            frames, self._frames, self._gathered = self._frames, [], None
+            parts: list[Buffer] = []
+            room = MAX_RECORD_PLAINTEXT
+            for frame in frames:
+                size = sum(map(len, frame))
+                if size > room:
+                    ready.append(self._sealer.seal(*parts))
+                    parts, room = [], MAX_RECORD_PLAINTEXT
+                parts += frame
+                room -= size
+            if parts:
                 ready.append(self._sealer.seal(*parts))
             self.waiting = self.answers = 0
         return ready

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Final
@@ -62,7 +61,7 @@ class Session:
         config: Config,
         role: Role,
         outbox: Outbox,
-        events: deque[ev.Event],
+        events: list[ev.Event],
         timers: Timers,
         random: Callable[[int], bytes],
         *,

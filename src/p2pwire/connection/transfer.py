@@ -7,7 +7,6 @@ requests and what it may still spend. Neither knows a byte of framing.
 from __future__ import annotations
 
 import struct
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -70,7 +69,7 @@ class Requests:
 
     __slots__ = ("_events", "_open", "_run", "credit_total", "max_open", "spent", "timeouts")
 
-    def __init__(self, events: deque[Event]) -> None:
+    def __init__(self, events: list[Event]) -> None:
         self._events = events
         self._open: dict[int, Asked] = {}
         self._run: _Run | None = None
