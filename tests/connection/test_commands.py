@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
+from struct import Struct
 from typing import Any
 
 import attrs
@@ -56,7 +57,7 @@ def frozen(value: object, seen: set[int] | None = None) -> Any:
         return value
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
-    if isinstance(value, Config) or callable(value) or type(value).__module__.startswith("cryptography."):
+    if isinstance(value, Config | Struct) or callable(value) or type(value).__module__.startswith("cryptography."):
         return type(value).__name__
     if id(value) in seen:
         return "seen"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from enum import Enum, auto
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import attrs
 from cryptography.exceptions import InvalidTag
@@ -51,16 +51,18 @@ class NonceExhaustedError(RuntimeError):
 
 @attrs.frozen
 class _Cipher:
-    """An AEAD and how it lays out the 12 bytes of its nonce: n, moved left by `shift` bits, in `order`."""
+    """An AEAD and how it lays out its nonce: 4 zero bytes, then n as u64."""
 
     aead: type[AESGCM] | type[ChaCha20Poly1305]
-    order: Literal["big", "little"]
-    shift: int
+    nonce: struct.Struct
 
 
-# Noise: 4 zero bytes, then n as u64. Big-endian these are 12 bytes of n; little-endian, 12 bytes of n * 2^32.
-_AESGCM: Final = _Cipher(AESGCM, "big", 0)
-_CHACHAPOLY: Final = _Cipher(ChaCha20Poly1305, "little", 32)
+_AESGCM: Final = _Cipher(AESGCM, struct.Struct(">4xQ"))
+_CHACHAPOLY: Final = _Cipher(ChaCha20Poly1305, struct.Struct("<4xQ"))
+
+
+MESSAGES: Final = 3
+"""messages of a handshake, in both patterns."""
 
 
 class _Token(Enum):
@@ -179,14 +181,14 @@ class CipherState:
 
     def rekey(self) -> None:
         """Replace the key by REKEY(k): the first 32 bytes of 32 zeros encrypted under the last nonce. `n` stays."""
-        nonce = (LAST_NONCE << self._cipher.shift).to_bytes(12, self._cipher.order)
+        nonce = self._cipher.nonce.pack(LAST_NONCE)
         self._aead = self._cipher.aead(self._aead.encrypt(nonce, bytes(KEY_SIZE), None)[:KEY_SIZE])
 
     def _nonce(self) -> bytes:
         n = self.n
         if n >= LAST_NONCE:
             raise NonceExhaustedError(f"message {n}: the last one under a cipher is {LAST_NONCE - 1}")
-        return (n << self._cipher.shift).to_bytes(12, self._cipher.order)
+        return self._cipher.nonce.pack(n)
 
 
 @attrs.define(eq=False, init=False)
@@ -224,13 +226,13 @@ class _SymmetricState:
 
     def encrypt_and_hash(self, plaintext: bytes) -> bytes:
         ciphertext = plaintext if self._cipher is None else self._cipher.encrypt(plaintext, self.h)
-        self.mix_hash(ciphertext)
+        self.h = sha256(self.h + ciphertext).digest()
         return ciphertext
 
     def decrypt_and_hash(self, ciphertext: bytes) -> bytes:
         """Raises DecryptionFailed and then changes nothing."""
         plaintext = ciphertext if self._cipher is None else self._cipher.decrypt(ciphertext, self.h)
-        self.mix_hash(ciphertext)
+        self.h = sha256(self.h + ciphertext).digest()
         return plaintext
 
     def split(self) -> tuple[CipherState, CipherState]:
@@ -318,7 +320,7 @@ class NoiseHandshake:
     @property
     def complete(self) -> bool:
         """Whether all three messages were written and read."""
-        return self._done == len(self._noise.messages)
+        return self._done == MESSAGES
 
     @property
     def handshake_hash(self) -> bytes:
@@ -332,8 +334,11 @@ class NoiseHandshake:
         self._check_turn("begin_message", write=True)
         if self._begun is not None:
             raise HandshakeOrderError("begin_message: finish_message comes next")
-        self._begun = b"".join([self._write(token) for token in self._noise.messages[self._done]])
-        return self._begun, self._symmetric.h
+        begun = b""
+        for token in self._noise.messages[self._done]:
+            begun += self._write(token)
+        self._begun = begun
+        return begun, self._symmetric.h
 
     def finish_message(self, payload: bytes) -> bytes:
         """The whole message, with its payload. ValueError if it would be longer than a message may be."""
@@ -379,7 +384,7 @@ class NoiseHandshake:
     def _check_turn(self, step: str, *, write: bool) -> None:
         if self._failed:
             raise HandshakeOrderError(f"{step}: the handshake has failed")
-        if self.complete:
+        if self._done == MESSAGES:
             raise HandshakeOrderError(f"{step}: the handshake is complete")
         # The initiator writes messages 0 and 2, the responder message 1.
         if write != ((self._done % 2 == 0) == self.initiator):
