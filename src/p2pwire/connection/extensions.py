@@ -41,7 +41,7 @@ def hello_parameters(config: Config, grease: Grease | None) -> tuple[msg.HelloPa
         values[grease.tag] = grease.value
     if entries:
         values[HelloTag.EXTENSIONS] = msg.Extensions(tuple(entries)).encode()
-    return tuple(msg.HelloParameter(tag, values[tag]) for tag in sorted(values))
+    return tuple([msg.HelloParameter(tag, values[tag]) for tag in sorted(values)])
 
 
 def read_hello(hello: msg.Hello, identity: bytes) -> HelloFacts:

@@ -58,7 +58,6 @@ class Handshake:
     """One handshake of one connection."""
 
     __slots__ = (
-        "_binding",
         "_config",
         "_ephemeral_seed",
         "_grease",

@@ -65,16 +65,15 @@ def size_broken(size: str, minimum: int, maximum: int) -> str:
 
 
 def sequence_broken(rule: SequenceRule, value: str) -> str | None:
-    """None for a rule that is checked element by element."""
+    """None for a rule that is checked element by element. Where elements ascend, at most one is the common case."""
     match rule:
         case Unique():
             return f"len(set({value})) != len({value})"
         case UniqueKey(key=key):
             return f"len({{e.{key} for e in {value}}}) != len({value})"
         case AscendingKey(key=key):
-            return f"any(a.{key} >= b.{key} for a, b in pairwise({value}))"
+            return f"len({value}) > 1 and any(a.{key} >= b.{key} for a, b in pairwise({value}))"
         case AscendingSpans():
-            # One span is the common case.
             return f"len({value}) > 1 and any(a.last >= b.first for a, b in pairwise({value}))"
         case DisjointRanges():
             taken = f"{{t for e in {value} for t in range(e.base, e.base + e.count)}}"

@@ -295,7 +295,7 @@ class InitiatorPreamble:
         parameters = tuple(parameters_list)
         if len(parameters) > 256:
             raise DecodeError("InitiatorPreamble", "parameters", len(parameters), "0..256 elements", begin)
-        if any(a.tag >= b.tag for a, b in pairwise(parameters)):
+        if len(parameters) > 1 and any(a.tag >= b.tag for a, b in pairwise(parameters)):
             raise DecodeError("InitiatorPreamble", "parameters", parameters, "ascending and unique by tag", begin)
         message: Any = _UNLOCKED_INITIATOR_PREAMBLE()
         message.versions = versions
@@ -319,7 +319,7 @@ class InitiatorPreamble:
             raise EncodeError("InitiatorPreamble", "key_suite", self.key_suite, "no GREASE value")
         if len(self.parameters) > 256:
             raise EncodeError("InitiatorPreamble", "parameters", len(self.parameters), "0..256 elements")
-        if any(a.tag >= b.tag for a, b in pairwise(self.parameters)):
+        if len(self.parameters) > 1 and any(a.tag >= b.tag for a, b in pairwise(self.parameters)):
             raise EncodeError("InitiatorPreamble", "parameters", self.parameters, "ascending and unique by tag")
         if self.key_suite not in self.suites:
             raise EncodeError("InitiatorPreamble", "key_suite", self.key_suite, "one of suites")
@@ -389,7 +389,7 @@ class ResponderPreamble:
         parameters = tuple(parameters_list)
         if len(parameters) > 256:
             raise DecodeError("ResponderPreamble", "parameters", len(parameters), "0..256 elements", 4)
-        if any(a.tag >= b.tag for a, b in pairwise(parameters)):
+        if len(parameters) > 1 and any(a.tag >= b.tag for a, b in pairwise(parameters)):
             raise DecodeError("ResponderPreamble", "parameters", parameters, "ascending and unique by tag", 4)
         message: Any = _UNLOCKED_RESPONDER_PREAMBLE()
         message.version = version
@@ -406,7 +406,7 @@ class ResponderPreamble:
             raise EncodeError("ResponderPreamble", "suite", self.suite, "no GREASE value")
         if len(self.parameters) > 256:
             raise EncodeError("ResponderPreamble", "parameters", len(self.parameters), "0..256 elements")
-        if any(a.tag >= b.tag for a, b in pairwise(self.parameters)):
+        if len(self.parameters) > 1 and any(a.tag >= b.tag for a, b in pairwise(self.parameters)):
             raise EncodeError("ResponderPreamble", "parameters", self.parameters, "ascending and unique by tag")
         try:
             return [_RESPONDER_PREAMBLE.pack(self.version, self.suite), *[e.encode() for e in self.parameters]]
@@ -593,7 +593,7 @@ class HandshakePayload:
         parameters = tuple(parameters_list)
         if len(parameters) > 256:
             raise DecodeError("HandshakePayload", "parameters", len(parameters), "0..256 elements", 96)
-        if any(a.tag >= b.tag for a, b in pairwise(parameters)):
+        if len(parameters) > 1 and any(a.tag >= b.tag for a, b in pairwise(parameters)):
             raise DecodeError("HandshakePayload", "parameters", parameters, "ascending and unique by tag", 96)
         message: Any = _UNLOCKED_HANDSHAKE_PAYLOAD()
         message.identity = identity
@@ -610,7 +610,7 @@ class HandshakePayload:
             raise EncodeError("HandshakePayload", "signature", self.signature, "64 bytes")
         if len(self.parameters) > 256:
             raise EncodeError("HandshakePayload", "parameters", len(self.parameters), "0..256 elements")
-        if any(a.tag >= b.tag for a, b in pairwise(self.parameters)):
+        if len(self.parameters) > 1 and any(a.tag >= b.tag for a, b in pairwise(self.parameters)):
             raise EncodeError("HandshakePayload", "parameters", self.parameters, "ascending and unique by tag")
         try:
             return [_HANDSHAKE_PAYLOAD.pack(self.identity, self.signature), *[e.encode() for e in self.parameters]]
@@ -1205,7 +1205,7 @@ class Hello:
         parameters = tuple(parameters_list)
         if len(parameters) > 256:
             raise DecodeError("Hello", "parameters", len(parameters), "0..256 elements", 6)
-        if any(a.tag >= b.tag for a, b in pairwise(parameters)):
+        if len(parameters) > 1 and any(a.tag >= b.tag for a, b in pairwise(parameters)):
             raise DecodeError("Hello", "parameters", parameters, "ascending and unique by tag", 6)
         message: Any = _UNLOCKED_HELLO()
         message.max_requests = max_requests
@@ -1225,7 +1225,7 @@ class Hello:
             raise EncodeError("Hello", "idle", self.idle, "30..600")
         if len(self.parameters) > 256:
             raise EncodeError("Hello", "parameters", len(self.parameters), "0..256 elements")
-        if any(a.tag >= b.tag for a, b in pairwise(self.parameters)):
+        if len(self.parameters) > 1 and any(a.tag >= b.tag for a, b in pairwise(self.parameters)):
             raise EncodeError("Hello", "parameters", self.parameters, "ascending and unique by tag")
         for e in self.parameters:
             if e.tag in HELLO_VALUES:
