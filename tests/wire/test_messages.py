@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import copy
+import pickle
 import struct
 from pathlib import Path
 from typing import Any
@@ -212,7 +214,8 @@ def test_messages_are_values() -> None:
 
 
 def test_the_module_needs_nothing_of_the_world() -> None:
-    tree = ast.parse(Path(msg.__file__).read_text(encoding="utf-8"))
+    # Beside the module itself, where that is compiled.
+    tree = ast.parse(Path(msg.__file__).with_name("messages.py").read_text(encoding="utf-8"))
     imported = {
         alias.name if isinstance(node, ast.Import) else node.module
         for node in ast.walk(tree)
@@ -220,6 +223,13 @@ def test_the_module_needs_nothing_of_the_world() -> None:
         for alias in node.names
     }
     assert imported == {"__future__", "re", "struct", "collections.abc", "itertools", "types", "typing", "attrs"}
+
+
+def test_messages_can_be_copied_and_kept() -> None:
+    request = msg.Request(1, 2, 3, 4, 0)
+    for each in (copy.copy(request), copy.deepcopy(request), pickle.loads(pickle.dumps(request))):
+        assert each == request
+        assert each is not request
 
 
 def test_structs_are_big_endian() -> None:
