@@ -15,8 +15,9 @@ from typing import Any, Final
 import attrs
 
 from p2pwire.wire import messages as msg
-from p2pwire.wire.registry import FRAME_HEADER, NO_FRAME_TYPE
+from p2pwire.wire.registry import NO_FRAME_TYPE
 from tests.bench import rivals
+from tests.bench.machine import compiled
 from tests.bench.run import Case, Run, repeated
 from tests.wire.oracle import SCHEMA, plain
 
@@ -50,6 +51,9 @@ SMALL: Final = tuple(frame for frame in FRAMES if len(frame.encode()) <= 80)
 
 COUNT: Final = 2000
 """messages of a stream."""
+
+RECORD: Final = 100
+"""small messages of a record, which is encoded or decoded by one call."""
 
 BODY: Final = os.urandom(32)
 
@@ -130,25 +134,16 @@ def encode_by_hand(requests: Sequence[Request]) -> int:
 # --- ours ---
 
 
-def decode_stream(stream: bytes) -> int:
-    """Frames as the inbox of a connection splits them, each decoded and dropped, as the others' events are: to keep
-    thousands measures the garbage collector."""
-    plain = memoryview(stream)
-    size, at, found = len(plain), 0, 0
-    while at < size:
-        body = at + FRAME_HEADER
-        end = body + (plain[body - 2] << 8 | plain[body - 1])
-        msg.decode_frame(plain[at], plain[body:end])
-        found += 1
-        at = end
-    return found
+def decode_records(records: Sequence[bytes]) -> int:
+    """All frames of each record, dropped before those of the next, as the others' events are."""
+    return sum([len(msg.decode_frames(record)) for record in records])
 
 
-def encode_stream(frames: Sequence[Any]) -> int:
-    """Whole frames, joined as a record joins them."""
-    made = [frame.encode_frame() for frame in frames]
-    b"".join(made)
-    return len(made)
+def encode_records(records: Sequence[Sequence[Any]]) -> int:
+    """The same the other way."""
+    for frames in records:
+        msg.encode_frames(frames)
+    return sum(map(len, records))
 
 
 # --- the bench ---
@@ -166,15 +161,17 @@ def measure_streams(run: Run) -> None:
     mixed = [SMALL[number % len(SMALL)] for number in range(count)]
     requests = [msg.Request(number, 2, 3, 64, 6) for number in range(count)]
     by_hand = [Request(number, 2, 3, 64, 6) for number in range(count)]
-    streams = {"small": b"".join(frame.encode_frame() for frame in mixed)}
-    streams["request"] = b"".join(frame.encode_frame() for frame in requests)
+    said = {name: [frames[at : at + RECORD] for at in range(0, count, RECORD)]
+            for name, frames in (("small", mixed), ("request", requests))}  # fmt: skip
+    heard = {name: [msg.encode_frames(frames) for frames in records] for name, records in said.items()}
+    stream = b"".join(heard["request"])
     works: dict[str, Callable[[], int]] = {
-        "small frames, decode": partial(decode_stream, streams["small"]),
-        "small frames, encode": partial(encode_stream, mixed),
-        "Request frames, decode": partial(decode_stream, streams["request"]),
-        "Request frames, encode": partial(encode_stream, requests),
-        "hand-written loop, decode": partial(decode_by_hand, Request, streams["request"]),
-        "hand-written loop with mutable classes, decode": partial(decode_by_hand, MutableRequest, streams["request"]),
+        "small frames, decode": partial(decode_records, heard["small"]),
+        "small frames, encode": partial(encode_records, said["small"]),
+        "Request frames, decode": partial(decode_records, heard["request"]),
+        "Request frames, encode": partial(encode_records, said["request"]),
+        "hand-written loop, decode": partial(decode_by_hand, Request, stream),
+        "hand-written loop with mutable classes, decode": partial(decode_by_hand, MutableRequest, stream),
         "hand-written loop, encode": partial(encode_by_hand, by_hand),
     }
     cases: dict[str, Case] = {name: run.rate(partial(_same, work)) for name, work in works.items()}
@@ -196,7 +193,9 @@ def measure_streams(run: Run) -> None:
             against = [f"codec/{rival}, {way}" for rival in ("h11", "h2", "wsproto", "h11r")]
         elif name.startswith("Request"):
             against = [f"codec/hand-written loop{kind}, {way}" for kind in ("", " with mutable classes")]
-        run.add(f"codec/{name}", "thousand/s", [value / 1000 for value in found], against=against)
+            against.append(f"codec/h11r, {way}")
+        note = "compiled" if against and compiled() else ""
+        run.add(f"codec/{name}", "thousand/s", [value / 1000 for value in found], against=against, note=note)
 
 
 def _same(work: Callable[[], int]) -> Callable[[], int]:

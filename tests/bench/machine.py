@@ -64,7 +64,7 @@ def facts() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "GiB_of_memory": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "compiled": _compiled(),
+        "compiled": compiled(),
         "network": "loopback in a namespace of its own" if INSIDE in os.environ else "the machine's loopback",
         "congestion_control": _CONTROL.read_text().strip() if _CONTROL.exists() else "unknown",
         "load_before": round(os.getloadavg()[0], 2),
@@ -85,7 +85,7 @@ def _processor() -> str:
     return f"{name}, {platform.machine()}" + (f" with {' and '.join(special)} instructions" if special else "")
 
 
-def _compiled() -> bool:
+def compiled() -> bool:
     """Whether the codec in use is a compiled one."""
     from p2pwire.wire import messages
 
