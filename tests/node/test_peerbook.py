@@ -211,8 +211,8 @@ def test_dropped_withdraws_only_this_source_in_this_topic(book: PeerBook) -> Non
     book.withdraw(charlie, BOB.identity, TOPIC)
     known = book.get(charlie)
     assert known is not None
-    assert known.vouchers[BOB.identity].topics == (OTHER_TOPIC,)
-    assert known.vouchers[DAVE.identity].topics == (TOPIC,)
+    assert known.vouchers[BOB.identity].topics == {OTHER_TOPIC: None}
+    assert known.vouchers[DAVE.identity].topics == {TOPIC: None}
     book.withdraw(charlie, BOB.identity, OTHER_TOPIC)
     assert set(known.vouchers) == {DAVE.identity}
     book.withdraw(charlie, DAVE.identity, TOPIC)

@@ -388,7 +388,8 @@ class Dialer:
     def _prospects(self, candidate: Candidate) -> tuple[tuple[Endpoint, ...], dict[SourceName, bool]]:
         """Where the candidate could be dialled, and by whose word; nowhere if no topic wants it."""
         if candidate.fixed is not None and candidate.local is not None:
-            return ((candidate.fixed,) if self._topics_of(candidate) else ()), {candidate.local: False}
+            wanted = not self._topics.isdisjoint(candidate.topics) if candidate.topics else bool(self._topics)
+            return ((candidate.fixed,) if wanted else ()), {candidate.local: False}
         known = None if candidate.identity is None else self._book.get(candidate.identity)
         if known is None:
             return (), {}

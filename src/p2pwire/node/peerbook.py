@@ -142,8 +142,9 @@ class _Source:
 class Voucher:
     """What one source says of a peer."""
 
-    topics: tuple[bytes, ...]
-    """In which it was named; none for a peer's own record in HELLO."""
+    topics: dict[bytes, None]
+    """In which it was named; none for a peer's own record in HELLO. The book adds and removes them in place: a peer may
+    be named in as many topics as there are resources."""
     reachable: bool
     """Whether the source says that it dialled an address of the record."""
     scope: Scope
@@ -296,9 +297,8 @@ class PeerBook:
         voucher = None if known is None else known.vouchers.get(source)
         if known is None or voucher is None or topic not in voucher.topics:
             return
-        topics = tuple(other for other in voucher.topics if other != topic)
-        if topics or source == identity:  # a peer that leaves a topic is still where its record says
-            known.vouchers[source] = attrs.evolve(voucher, topics=topics)
+        del voucher.topics[topic]
+        if voucher.topics or source == identity:  # a peer that leaves a topic is still where its record says
             self._changed.add(identity)
         else:
             self._revoke(known, source)
@@ -348,9 +348,9 @@ class PeerBook:
     def _vouch(self, known: KnownPeer, origin: Origin, topic: bytes | None, reachable: bool, *, renewed: bool) -> None:
         self._changed.add(known.identity)
         last = known.vouchers.get(origin.identity)
-        topics = () if last is None else last.topics
-        if topic is not None and topic not in topics:
-            topics = (*topics, topic)
+        topics = {} if last is None else last.topics
+        if topic is not None:
+            topics[topic] = None
         scope = origin.scope if renewed or last is None else max(origin.scope, last.scope)
         known.vouchers[origin.identity] = Voucher(topics, reachable, scope)
         if last is None:
