@@ -31,6 +31,9 @@ JOIN_COST: Final = 3
 ANSWER_COST: Final = 2
 """counted frames that an answered JOIN leads to: OBJECT and INTEREST."""
 
+JOINS_AT_ONCE: Final = 8
+"""JOINs that are waited for where the control frames are used up: each alone would wake both sides, and be a record of
+its own, as soon as there is room for it. They take half a second to come together."""
 
 TURN: Final = 10.0
 """seconds that a topic stays open, at least, in which neither side wants anything, while others wait for its handle:
@@ -70,8 +73,11 @@ class Joining:
             return
         if not self._room(link):
             self._make_room(link)
-        for topic in list(islice(link.waiting, self._room(link))):
-            if not link.may_say(JOIN_COST, self._core.now) or not link.connection.can_join:
+        if not link.may_say(self.least_cost(link), self._core.now):
+            return
+        affordable = int(link.control.tokens) // JOIN_COST
+        for topic in list(islice(link.waiting, min(self._room(link), affordable))):
+            if not link.connection.can_join:
                 return
             del link.waiting[topic]
             if self._core.send(link, cmd.Join(topic)):
@@ -81,6 +87,10 @@ class Joining:
                 # It was left, and the other side's end is still due: it can be joined when that has come.
                 link.waiting[topic] = None
 
+    def least_cost(self, link: Link) -> int:
+        """Counted frames that are to be free before waiting topics are joined."""
+        return JOIN_COST * min(len(link.waiting), JOINS_AT_ONCE)
+
     def _room(self, link: Link) -> int:
         """How many more topics may be asked for."""
         connection = link.connection
@@ -89,15 +99,14 @@ class Joining:
 
     def _make_room(self, link: Link) -> None:
         """Leave topics of no use, no more than wait, and as far as the control frames allow."""
-        needed = max(0, len(link.waiting) - link.connection.leaving)
+        link.may_say(0, self._core.now)
+        needed = max(0, min(len(link.waiting) - link.connection.leaving, int(link.control.tokens)))
         useless = list(islice(link.spent, needed))
         if self._core.now >= link.look_at:
             link.look_at = self._core.now + TURN
             before, link.quiet = link.quiet, frozenset(topic for topic in link.topics if _is_quiet(link, topic))
             useless += [topic for topic in link.topics if topic in before & link.quiet and topic not in link.spent]
         for topic in useless[:needed]:
-            if not link.may_say(1, self._core.now):
-                return
             # What both sides have is worth as little to the other one, and need not be asked for again.
             again = topic in link.wanted and topic not in link.spent
             if not again:

@@ -28,7 +28,7 @@ from p2pwire.node.config import NodeConfig
 from p2pwire.node.core import Core
 from p2pwire.node.downloads import Downloads
 from p2pwire.node.events import ExtensionReceived, PeerConnected, PeerDisconnected
-from p2pwire.node.joining import JOIN_COST, Joining
+from p2pwire.node.joining import Joining
 from p2pwire.node.link import Attempt, Link, control_allowance, extension_allowance
 from p2pwire.node.meeting import Banned, Meeting
 from p2pwire.node.seeding import Seeding
@@ -291,8 +291,10 @@ class Links:
             at = link.quiet_until
         if link.refused:
             at = min(at, next(iter(link.refused.values())))
-        if link.waiting or link.sated:
-            at = min(at, link.may_say_at(max(JOIN_COST, INTEREST_COST), self._core.now))
+        if link.waiting:
+            at = min(at, link.may_say_at(self._joining.least_cost(link), self._core.now))
+        if link.sated:
+            at = min(at, link.may_say_at(INTEREST_COST, self._core.now))
         if link.waiting and link.look_at > self._core.now:
             at = min(at, link.look_at)
         if link.idle_since < inf and not self.meeting.keeps(link):
