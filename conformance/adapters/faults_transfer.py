@@ -42,7 +42,12 @@ def _sends(kind: FrameType, change: Any) -> None:
             frame = change(msg.decode_frame(kind, memoryview(frame)[3:])).encode_frame()
         add(self, frame, answer=answer)
 
+    def one_by_one(self: Any, frames: Any, size: int) -> None:
+        for parts in frames:
+            self.add(*parts)
+
     Outbox.add = changed
+    Outbox.add_run = one_by_one
 
 
 # --- own REQUESTs ---

@@ -6,6 +6,7 @@ all [FC-030].
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from p2pwire.connection.records import RecordSealer
@@ -64,6 +65,12 @@ class Outbox:
         self.waiting += size
         if answer:
             self.answers += size
+
+    def add_run(self, frames: Iterable[tuple[Buffer, ...]], size: int) -> None:
+        """Frames with blocks, which are not small, each in parts; of so many bytes together."""
+        self._frames.extend(frames)
+        self._gathered = None
+        self.waiting += size
 
     def drop(self) -> None:
         """Forget all that waits."""

@@ -154,11 +154,10 @@ def _send_block(session: Session, command: cmd.SendBlock) -> None:
 def _send_blocks(session: Session, command: cmd.SendBlocks) -> None:
     _check_room(session, "DATA")
     frames = session.serving.next_frames(command)
-    before_last = sum(len(head) + len(block) for head, block in frames[:-1])
-    if session.outbox.waiting + before_last >= session.config.limits.send_queue:
+    size = sum([len(head) for head, _ in frames]) + len(command.data)
+    if session.outbox.waiting + size - sum(map(len, frames[-1])) >= session.config.limits.send_queue:
         raise LocalProtocolError(f"DATA: {len(frames)} blocks at once are more than fit; see room")  # [FC-030]
-    for head, block in frames:
-        session.outbox.add(head, block)
+    session.outbox.add_run(frames, size)
     _blocks_sent(session, command.id, len(frames), last=command.last)
 
 

@@ -10,6 +10,7 @@ from p2pwire.storage.errors import StorageError, StorageErrorKind
 from p2pwire.storage.filesystem import FileSystemDownload, FileSystemStorage
 from p2pwire.storage.interface import (
     BlockWrite,
+    CachedContent,
     Content,
     Download,
     Progress,
@@ -37,6 +38,7 @@ __all__ = [
     "RunWrite",
     "Progress",
     "RecallingStorage",
+    "CachedContent",
     "Skipped",
     "StorageError",
     "StorageErrorKind",
