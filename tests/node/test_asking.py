@@ -114,3 +114,22 @@ def test_a_request_for_more_than_the_block_is_not_given_up(blocks: int) -> None:
     wait([first, second], 2 * PATIENCE)
     assert asked(second), "what does not come is asked of the newcomer"
     assert not set(given_up(first)) & set(large)
+
+
+@pytest.mark.parametrize("beyond", [0, 2])
+def test_a_slow_link_is_asked_beyond_its_window_for_what_it_alone_holds(beyond: int) -> None:
+    network, content = Network("alone"), blob(16)
+    bob = bob_of(network, first_window=1, beyond=beyond)
+    bob.fetch(content)
+    (alone,) = holders(bob, content, 1)
+    wait([alone], 0.5)
+    assert len(asked(alone)) == len(set(asked(alone))) == 1 + beyond
+
+
+def test_a_slow_link_is_not_asked_beyond_its_window_for_what_others_hold() -> None:
+    network, content = Network("not alone"), blob(16)
+    bob = bob_of(network, first_window=1)
+    bob.fetch(content)
+    both = holders(bob, content, 2)
+    wait(both, 0.5)
+    assert [len(asked(stranger)) for stranger in both] == [1, 1]

@@ -72,6 +72,17 @@ def test_rarity_follows_what_links_gain_and_lose() -> None:
     assert pick(picker, 0, 1).block == 1
 
 
+def test_a_link_that_alone_holds_something_is_known() -> None:
+    picker = picker_of(Row((3,)), [(0, 2)], [(0, 1)])
+    assert picker.holds_alone(0)
+    assert not picker.holds_alone(1)
+    assert pick(picker, 0, 1).block == 2
+    assert not picker.holds_alone(0), "what it was asked for does not count"
+    picker.units_removed(0, [(0, 0)])
+    assert picker.holds_alone(1)
+    assert not picker.holds_alone(0)
+
+
 def test_the_start_is_random() -> None:
     config = PickerConfig(random_picks=4)
     # Unit 0 is the only rare one: without a random start everyone would begin with it.

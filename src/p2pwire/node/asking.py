@@ -68,6 +68,10 @@ class AskingConfig:
     least_window: int = attrs.field(default=1, validator=attrs.validators.ge(1))
     """Blocks asked of one link however long they take: one that takes longer than `queue_time` needs no second one
     behind it to keep the link busy, and the second one may come sooner from another link."""
+    slow_window: int = 2
+    """A link is slow of which no more blocks than so many are asked at a time."""
+    beyond: int = attrs.field(default=2, validator=attrs.validators.ge(0))
+    """Blocks asked of a slow link beyond its window, one by one, which no other link holds."""
     pipeline: int = attrs.field(default=256, validator=attrs.validators.ge(1))
     """Blocks asked of one link and not come yet: 4 MiB keep a link of 300 Mbit/s and 100 ms busy."""
     queue_time: float = 1.0
@@ -224,6 +228,8 @@ class Asking:
             return
         while link.hungry and connection.requests_left:
             room = min(connection.credit, link.window - link.in_flight)
+            if room < 1 and connection.credit:
+                room = self._beyond(link)
             part = max(link.window // WINDOW_PARTS, 1)
             if room < 1 or room < max(REQUEST_BATCH, part) < link.in_flight:
                 return  # credit comes in drops, and many small requests cost more than a few large ones
@@ -241,6 +247,15 @@ class Asking:
             else:
                 link.hungry[topic] = swarm
                 self._ask(swarm, swarm.picker, link, picked)
+
+    def _beyond(self, link: Link) -> int:
+        """Blocks that may be asked of a slow link beyond its window, which it alone holds: so that a source always has
+        a request for what it has sent to nobody, and need not send again what others could pass on."""
+        config = self._config
+        if link.window > config.slow_window or link.in_flight >= link.window + config.beyond:
+            return 0
+        swarm = next(iter(link.hungry.values()))
+        return int(swarm.picker is not None and swarm.picker.holds_alone(link.id))
 
     def _ask(self, swarm: Swarm, picker: Picker, link: Link, picked: PickedRequest) -> None:
         found = swarm.file(picked.file)

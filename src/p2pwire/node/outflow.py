@@ -105,6 +105,11 @@ class Outflow:
         if lane is not None and not lane.turn:
             self._settle(link, lane)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a link waits for its turn."""
+        return bool(self._waiting)
+
     def has_turn(self, link: int) -> bool:
         """Whether the link may send now."""
         lane = self._lanes.get(link)

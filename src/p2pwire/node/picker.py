@@ -284,6 +284,11 @@ class Picker:
             if self._links[link].units & self._open_units or self._copy_for(link, self._links[link].units, ripe) >= 0
         ]
 
+    def holds_alone(self, link: int) -> bool:
+        """Whether a link holds something that may be asked for and that no other link holds."""
+        units = self._links[link].units & self._open_units
+        return units != 0 and self._availability.count(lowest(self._availability.rarest(units))) == 1
+
     def asked_for(self, block: int) -> list[tuple[int, PickedRequest]]:
         """All (link, request) in flight that cover a block."""
         return self._flights.covering(block)

@@ -231,7 +231,8 @@ class Seeding:
 
     def give_turns(self) -> None:
         """Let links send whose turn it is."""
-        while (number := self._outflow.next(self._rank, self._core.now)) is not None:
+        outflow = self._outflow
+        while outflow.waits and (number := outflow.next(self._rank, self._core.now)) is not None:
             self._core.transmit(self._core.links[number])
 
     def _rank(self, number: int) -> tuple[int, int]:
@@ -239,11 +240,23 @@ class Seeding:
         link = self._core.links[number]
         if not link.readings:
             return 0, 0
+        if len(link.readings) > 1:
+            self._rarest_first(link)
         reading = link.readings[0]
+        return self._copies(reading), link.connection.peer_count(reading.chunk.request.topic)
+
+    def _rarest_first(self, link: Link) -> None:
+        """Requests for one block each are answered in the order in which these are rare: the other side can not know
+        which of them were sent to others meanwhile."""
+        if all(reading.data is not None and reading.chunk.request.count == 1 for reading in link.readings):
+            link.readings = deque(sorted(link.readings, key=self._copies))
+
+    def _copies(self, reading: Reading) -> int:
+        """How many links hold what would be sent, or were sent it."""
         request = reading.chunk.request
         swarm = self._core.swarms.get(request.topic)
         if swarm is None or request.file == MANIFEST_FILE or request.file >= swarm.layout.files:
-            return 0, 0
+            return 0
         block = swarm.layout.first_block(request.file) + reading.chunk.block + reading.sent
         unit = block >> swarm.layout.unit_exponent
         holders = swarm.holders.get(unit)
@@ -251,7 +264,7 @@ class Seeding:
             links = self._core.links
             holders = sum(links[other].connection.peer_holds(swarm.topic, unit) for other in swarm.links)
             swarm.holders[unit] = holders
-        return swarm.uploaded.get(unit, 0) + holders, link.connection.peer_count(swarm.topic)
+        return swarm.uploaded.get(unit, 0) + holders
 
     def _use_turn(self, link: Link) -> None:
         before, size = link.bytes_sent, 0
