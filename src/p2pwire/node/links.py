@@ -236,12 +236,19 @@ class Links:
         self._take_events(link)
         self._core.unsettled.pop(link, None)  # what the events led to is looked at in what follows
         if link.established:
-            self._joining.join(link)
-            self._asking.lose_interest(link)
-            self._asking.fill(link)
-            self._announcing.tell(link)
-            self.meeting.tell_link(link)
-            self._seeding.serve(link)
+            # Most of these have nothing to do most of the time.
+            if link.waiting:
+                self._joining.join(link)
+            if link.sated:
+                self._asking.lose_interest(link)
+            if link.hungry:
+                self._asking.fill(link)
+            if link.tells:
+                self._announcing.tell(link)
+            if link.peers_due:
+                self.meeting.tell_link(link)
+            if len(link.serving):
+                self._seeding.serve(link)
         if link.broken and connection.has_output:
             self._core.unsettle(link)
         elif connection.has_output:
@@ -258,8 +265,9 @@ class Links:
     def _take_events(self, link: Link) -> None:
         """Take what happened on a link, until too many of its blocks wait for the disk [FC-033]."""
         self._hold_or_go_on(link)
-        while not link.stalled and (event := link.connection.next_event()) is not None:
-            self._HANDLERS[type(event)](self, link, event)
+        connection, handlers = link.connection, self._HANDLERS
+        while not link.stalled and (event := connection.next_event()) is not None:
+            handlers[type(event)](self, link, event)
             self._hold_or_go_on(link)
 
     def _hold_or_go_on(self, link: Link) -> None:
