@@ -35,6 +35,7 @@ def _complete(message: Any, **sized: bool) -> None:
     """Gives a class what attrs gives; `sized`: its fields, and whether only the size of one is shown."""
     fields = {name: attrs.field(repr=_size if shown else True) for name, shown in sized.items()}
     attrs.frozen(message, these=fields, init=False, slots=False)
+    message.__slots__ = tuple(fields)
 
 '''
 
