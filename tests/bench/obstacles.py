@@ -46,6 +46,14 @@ library.""",
     ),
     (
         "hash",
+        "loop over small files",
+        """\
+A folder is walked first, each file is looked at before and after it is read, and a manifest is written and checked:
+more calls for each file. They are short, and nearly all of them need the interpreter's lock, so a second core helps
+little.""",
+    ),
+    (
+        "hash",
         "",
         """\
 Content is read before it is hashed: each byte is copied once out of the page cache, and each block has a second, short
