@@ -98,7 +98,7 @@ class Tree:
 
     @classmethod
     def from_pages(cls, length: int, pages: Sequence[LeafPage]) -> Self:
-        """The complete tree of a file of `length` bytes from all its `leaf_page`s, which become its own.
+        """The complete tree of a file of `length` bytes from what `leaf_page` gave for it, which becomes its own.
 
         Raises `ValueError` if there are more or fewer of them than the file has.
         """
