@@ -1,0 +1,114 @@
+"""What runs came to, as a part of a page: from the lines that `p2pwire simulate --json` prints, of as many commands as
+wanted, one after another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from statistics import mean, median
+from typing import Any, Final
+
+import attrs
+
+AS_IT_IS: Final = "as it is"
+"""What `--ablation` calls the nodes that lack nothing."""
+
+
+@attrs.frozen
+class Row:
+    """One run of a flash crowd."""
+
+    scenario: str
+    policy: str
+    """What it lacks; empty: it was not compared with anything."""
+    seed: str
+    fetches: int
+    complete: int
+    ratio: float
+    """The time over the bound."""
+    waste: float
+    """Of all content that was sent, the part that came to somebody who had it."""
+    cpu: float
+    """Seconds."""
+
+
+def rows_of(lines: Iterable[str]) -> list[Row]:
+    """The runs among the lines that have a bound to be compared with. Raises `ValueError` for what is no JSON, and
+    `KeyError` for a run without its figures."""
+    found: list[Row] = []
+    for line in lines:
+        run: dict[str, Any] = json.loads(line)
+        if run["event"] == "run" and run["ratio"] is not None:
+            waste = run["wasted"] / run["sent"] if run["sent"] else 0.0
+            names = run["scenario"], run["policy"], run["seed"]
+            found.append(Row(*names, run["fetches"], run["complete"], run["ratio"], waste, run["cpu"]))
+    return found
+
+
+def page(rows: Iterable[Row]) -> str:
+    """How near to the bound flash crowds of each size came, and then what each part of the policy is worth."""
+    plain = [row for row in rows if not row.policy]
+    compared = [row for row in rows if row.policy]
+    parts = [_crowds(plain)] if plain else []
+    parts += [_comparison(compared)] if compared else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _grouped(rows: Iterable[Row], key: str) -> dict[Any, list[Row]]:
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(getattr(row, key), []).append(row)
+    return groups
+
+
+def _crowds(rows: list[Row]) -> str:
+    lines = [
+        "| leechers | seeds | complete | times the bound: median | least to most | sent in vain | processor time |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for fetches, group in sorted(_grouped(rows, "fetches").items()):
+        ratios = [row.ratio for row in group]
+        cells = [
+            f"{fetches:,}",
+            _seeds(group),
+            f"{sum(row.complete == row.fetches for row in group)} of {len(group)}",
+            f"{median(ratios):.3f}",
+            f"{min(ratios):.3f} to {max(ratios):.3f}",
+            f"{mean(row.waste for row in group):.1%}",
+            f"{median(row.cpu for row in group):.0f} s",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _comparison(rows: list[Row]) -> str:
+    groups = _grouped(rows, "policy")
+    usual = mean(row.ratio for row in groups[AS_IT_IS])
+    lines = [
+        f"{rows[0].fetches:,} leechers, seeds {_seeds(groups[AS_IT_IS])}:",
+        "",
+        "| left out | times the bound: mean | least to most | more than with it | sent in vain |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for policy, group in groups.items():
+        ratios = [row.ratio for row in group]
+        cells = [
+            "nothing" if policy == AS_IT_IS else policy,
+            f"{mean(ratios):.3f}",
+            f"{min(ratios):.3f} to {max(ratios):.3f}",
+            "" if policy == AS_IT_IS else f"{mean(ratios) - usual:+.3f}",
+            f"{mean(row.waste for row in group):.1%}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _seeds(rows: list[Row]) -> str:
+    """As few words as can be: `0 to 4, 10`."""
+    spans: list[list[int]] = []
+    for number in sorted({int(row.seed) for row in rows}):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(f"{low}" if low == high else f"{low} to {high}" for low, high in spans)

@@ -1,0 +1,61 @@
+"""What runs came to, as a page: from the lines of the command, and the published page from the published lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from p2pwire.testing.simulation.__main__ import main
+from p2pwire.testing.simulation.page import page, rows_of
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def line(seed: int, ratio: float | None, policy: str = "", fetches: int = 100, **more: object) -> str:
+    run = {"event": "run", "scenario": "flash-crowd", "policy": policy, "seed": str(seed), "fetches": fetches}
+    return json.dumps({**run, "complete": fetches, "ratio": ratio, "sent": 200, "wasted": 10, "cpu": 7.5, **more})
+
+
+def test_crowds_of_each_size_have_a_row_with_their_median() -> None:
+    lines = [line(0, 1.2), line(1, 1.3), line(2, 1.21), line(7, 1.1, fetches=1000), line(0, None)]
+    lines.append(json.dumps({"event": "summary", "ratio": 9.0}))
+    rows = [row for row in page(rows_of(lines)).splitlines() if row.startswith("| 1")]
+    assert rows == [
+        "| 100 | 0 to 2 | 3 of 3 | 1.210 | 1.200 to 1.300 | 5.0% | 8 s |",
+        "| 1,000 | 7 | 1 of 1 | 1.100 | 1.100 to 1.100 | 5.0% | 8 s |",
+    ]
+
+
+def test_what_is_left_out_is_compared_with_all_of_it() -> None:
+    lines = [line(0, 1.2, "as it is"), line(2, 1.3, "as it is"), line(0, 1.5, "picker: random")]
+    text = page(rows_of([*lines, line(2, 1.1, "picker: random", complete=99)]))
+    assert "100 leechers, seeds 0, 2:" in text
+    assert "| nothing | 1.250 | 1.200 to 1.300 |  | 5.0% |" in text
+    assert "| picker: random | 1.300 | 1.100 to 1.500 | +0.050 | 5.0% |" in text
+
+
+def test_a_run_that_sent_nothing_wasted_nothing() -> None:
+    (row,) = rows_of([line(0, 1.0, sent=0, wasted=0)])
+    assert row.waste == 0
+
+
+@pytest.mark.parametrize("text", ["", "not json", "{}"])
+def test_what_is_no_run_is_an_error(text: str) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        rows_of([text])
+
+
+def test_the_command_prints_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "runs.jsonl"
+    file.write_text(line(0, 1.2) + "\n", encoding="utf-8")
+    assert main(["--page", str(file)]) == 0
+    assert capsys.readouterr().out == page(rows_of([line(0, 1.2)]))
+    assert main([]) == 2
+
+
+def test_the_published_page_is_that_of_the_published_runs() -> None:
+    rows = rows_of((DOCS / "simulation.jsonl").read_text(encoding="utf-8").splitlines())
+    assert all(row.complete == row.fetches for row in rows)
+    assert (DOCS / "simulation.inc").read_text(encoding="utf-8") == page(rows)
