@@ -143,9 +143,9 @@ def frame_per_record() -> None:
     def take(self: Any) -> list[Any]:
         ready, self._plain = self._plain, []
         if self._sealer is not None:
-            while self._frames:
-                ready += map(self._sealer.seal, _parted(b"".join(self._frames.popleft())))
-            self._gathered = None
+            frames, self._frames, self._gathered = self._frames, [], None
+            for frame in frames:
+                ready += map(self._sealer.seal, _parted(b"".join(frame)))
             self.waiting = self.answers = 0
         return ready
 
