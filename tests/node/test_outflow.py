@@ -148,3 +148,26 @@ def test_what_is_out_is_always_what_is_waited_for(steps: list[tuple[str, int, fl
         assert outflow._out == sum(lane.given for lane in outflow._busy.values()) >= 0
         assert all((lane.until < inf) == (link in outflow._busy) for link, lane in outflow._lanes.items())
         assert not any(lane.given for link, lane in outflow._lanes.items() if link not in outflow._busy)
+
+
+def test_of_many_only_so_many_are_ranked_for_a_turn_and_nobody_is_passed_over() -> None:
+    outflow = Outflow(OutflowConfig(least=BLOCK_SIZE, ranked=8, lead=2))
+    links = range(1000)
+    ready(outflow, *links)
+    asked: list[int] = []
+    order = []
+
+    def rank(link: int) -> tuple[int, int]:
+        asked.append(link)
+        return -link, 0
+
+    for turn in range(3000):
+        asked.clear()
+        (link,) = turns(outflow, rank, float(turn * 10))
+        assert len(asked) <= 8, turn
+        order.append(link)
+        outflow.sent(link, BLOCK_SIZE, float(turn * 10))
+        outflow.taken(link)
+        outflow.ready(link)
+    assert order[:2] == [7, 8]
+    assert {order.count(link) for link in links} <= {2, 3, 4}

@@ -9,6 +9,7 @@ that few peers hold keeps many others waiting; but no link gets far ahead of the
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from math import inf
 from typing import TypeAlias
 
@@ -31,6 +32,9 @@ class OutflowConfig:
     """Bytes that are handed out in any case. What waits behind them can still be cancelled, or give way to others."""
     lead: int = 8
     """Blocks by which a link may get ahead of the others for what it asks for."""
+    ranked: int = 64
+    """Links, at most, of which the best gets a turn: those that have waited longest. To rank a thousand for each block
+    would take longer than to send it."""
     patience: float = 1.0
     """Seconds, at least, for which a carrier that takes nothing holds up others."""
     patience_factor: float = 4.0
@@ -49,8 +53,6 @@ class _Lane:
 
     turns: int = 0
     """Blocks sent, as far as they count against others'."""
-    since: int = 0
-    """A number that tells who has waited longest."""
     waiting: bool = False
     turn: bool = False
     """It may send now."""
@@ -68,6 +70,7 @@ class Outflow:
         self._config = config or OutflowConfig()
         self._lanes: dict[int, _Lane] = {}
         self._waiting: dict[int, _Lane] = {}
+        """In the order in which they came to wait."""
         self._busy: dict[int, _Lane] = {}
         self._forgive_at = inf
         """No carrier has taken too long before."""
@@ -76,7 +79,6 @@ class Outflow:
         self._sent = Recent(2.0)
         self._floor = 0
         """What a link's turns count from at least that comes late or after a pause."""
-        self._order = 0
 
     def bound(self, now: float) -> int:
         """Bytes that may be handed out and not taken."""
@@ -87,8 +89,7 @@ class Outflow:
         """The link has a block to send; without effect while its carrier has not taken what was handed out before."""
         lane = self._lanes.setdefault(link, _Lane())
         if not (lane.waiting or lane.turn or lane.given):
-            self._order += 1
-            lane.waiting, lane.since = True, self._order
+            lane.waiting = True
             lane.turns = max(lane.turns, self._floor)
             self._waiting[link] = lane
 
@@ -135,12 +136,10 @@ class Outflow:
         self._forgive(now)
         if self._out >= self.bound(now):
             return None
-        link = self._choose(rank)
-        lane = self._waiting.pop(link)
-        least = lane.turns
-        if self._waiting:
-            least = min(least, min(other.turns for other in self._waiting.values()))
+        least = min(lane.turns for lane in self._waiting.values())
         self._floor = max(self._floor, least)
+        link = self._choose(rank, least)
+        lane = self._waiting.pop(link)
         lane.waiting, lane.turn = False, True
         if not lane.probation:
             lane.given, lane.until = BLOCK_SIZE, now + self._patience(now)
@@ -160,15 +159,15 @@ class Outflow:
             return None
         return min((lane.until for lane in self._busy.values()), default=None)
 
-    def _choose(self, rank: Rank) -> int:
+    def _choose(self, rank: Rank, least: int) -> int:
         if len(self._waiting) == 1:
             return next(iter(self._waiting))
         lanes = self._waiting
+        # Of equals `min` takes the first, who has waited longest.
         if not self._config.rarest_first:
-            return min(lanes, key=lambda link: (lanes[link].turns, lanes[link].since))
-        least = min(lane.turns for lane in lanes.values()) + self._config.lead
-        near = [link for link, lane in lanes.items() if lane.turns < least]
-        return min(near, key=lambda link: (rank(link), lanes[link].since))
+            return min(lanes, key=lambda link: lanes[link].turns)
+        near = (link for link, lane in lanes.items() if lane.turns < least + self._config.lead)
+        return min(islice(near, self._config.ranked), key=rank)
 
     def _patience(self, now: float) -> float:
         config = self._config
