@@ -99,12 +99,6 @@ def _read_included(app: Sphinx, relative: Path, parent: str, text: list[str]) ->
     text[0] = _LINK.sub(lambda link: f"]({_PAGES.get(link[1], link[1])})", text[0])
 
 
-def _list_measurements(app: Sphinx, docname: str, text: list[str]) -> None:
-    """The page of measurements is written by `python -m tests.bench`, and may not be there."""
-    if docname == "index" and Path(app.srcdir, "benchmarks.md").exists():
-        text[0] = text[0].replace("domain\nchangelog", "domain\nbenchmarks\nchangelog")
-
-
 def _write_code(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
     """Docstrings have code between single backticks; reStructuredText wants two."""
     lines[:] = _CODE.sub(r"``\1``", "\n".join(lines)).split("\n")
@@ -135,7 +129,6 @@ def _trace(app: Sphinx, config: Config) -> None:
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("config-inited", _trace)
-    app.connect("source-read", _list_measurements)
     app.connect("missing-reference", _find_message)
     app.connect("include-read", _read_included)
     # Before references are written into docstrings.
