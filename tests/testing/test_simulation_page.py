@@ -14,17 +14,19 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def line(seed: int, ratio: float | None, policy: str = "", fetches: int = 100, **more: object) -> str:
-    run = {"event": "run", "scenario": "flash-crowd", "policy": policy, "seed": str(seed), "fetches": fetches}
-    return json.dumps({**run, "complete": fetches, "ratio": ratio, "sent": 200, "wasted": 10, "cpu": 7.5, **more})
+    run = {"event": "run", "scenario": "flash-crowd", "policy": policy, "seed": str(seed), "peers": 6}
+    sizes = {"fetches": fetches, "complete": fetches, "sent": 200, "wasted": 10}
+    return json.dumps({**run, **sizes, "ratio": ratio, "cpu": 7.5, **more})
 
 
 def test_crowds_of_each_size_have_a_row_with_their_median() -> None:
     lines = [line(0, 1.2), line(1, 1.3), line(2, 1.21), line(7, 1.1, fetches=1000), line(0, None)]
-    lines.append(json.dumps({"event": "summary", "ratio": 9.0}))
+    lines += [line(3, 1.4, peers=4), json.dumps({"event": "summary", "ratio": 9.0})]
     rows = [row for row in page(rows_of(lines)).splitlines() if row.startswith("| 1")]
     assert rows == [
-        "| 100 | 0 to 2 | 3 of 3 | 1.210 | 1.200 to 1.300 | 5.0% | 8 s |",
-        "| 1,000 | 7 | 1 of 1 | 1.100 | 1.100 to 1.100 | 5.0% | 8 s |",
+        "| 100 | 4 | 3 | 1 of 1 | 1.400 | 1.400 to 1.400 | 5.0% | 8 s |",
+        "| 100 | 6 | 0 to 2 | 3 of 3 | 1.210 | 1.200 to 1.300 | 5.0% | 8 s |",
+        "| 1,000 | 6 | 7 | 1 of 1 | 1.100 | 1.100 to 1.100 | 5.0% | 8 s |",
     ]
 
 

@@ -48,6 +48,8 @@ class _Run:
 
     outcome: Outcome
     cpu: float
+    peers: int
+    """Links that each host dialled."""
 
 
 @click.command()
@@ -172,7 +174,7 @@ def _mapped(work: Callable[[str], _Result], names: list[str], jobs: int) -> Iter
 def _one(scenario: Scenario, seed: str) -> _Run:
     began = time.process_time()
     outcome = run(scenario, seed)
-    return _Run(outcome, time.process_time() - began)
+    return _Run(outcome, time.process_time() - began, scenario.peers)
 
 
 def _tell(output: Output, name: str, one: _Run, *, alone: bool) -> None:
@@ -186,7 +188,7 @@ def _tell(output: Output, name: str, one: _Run, *, alone: bool) -> None:
     if alone:
         parts.append(f"{one.cpu:.1f} s of processor time")
     lines = ["; ".join(parts), *(f"    {failure}" for failure in outcome.failures[:10])]
-    fields = {**attrs.asdict(outcome), "ratio": outcome.ratio, "cpu": round(one.cpu, 3)}
+    fields = {**attrs.asdict(outcome), "ratio": outcome.ratio, "peers": one.peers, "cpu": round(one.cpu, 3)}
     output.result(lines, {"event": "run", "policy": name, **fields})
 
 

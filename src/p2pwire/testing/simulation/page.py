@@ -4,14 +4,17 @@ wanted, one after another."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from statistics import mean, median
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
 AS_IT_IS: Final = "as it is"
 """What `--ablation` calls the nodes that lack nothing."""
+
+
+_Key = TypeVar("_Key")
 
 
 @attrs.frozen
@@ -22,6 +25,8 @@ class Row:
     policy: str
     """What it lacks; empty: it was not compared with anything."""
     seed: str
+    peers: int
+    """Links that each host dialled."""
     fetches: int
     complete: int
     ratio: float
@@ -41,7 +46,8 @@ def rows_of(lines: Iterable[str]) -> list[Row]:
         if run["event"] == "run" and run["ratio"] is not None:
             waste = run["wasted"] / run["sent"] if run["sent"] else 0.0
             names = run["scenario"], run["policy"], run["seed"]
-            found.append(Row(*names, run["fetches"], run["complete"], run["ratio"], waste, run["cpu"]))
+            sizes = run["peers"], run["fetches"], run["complete"]
+            found.append(Row(*names, *sizes, run["ratio"], waste, run["cpu"]))
     return found
 
 
@@ -54,22 +60,23 @@ def page(rows: Iterable[Row]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _grouped(rows: Iterable[Row], key: str) -> dict[Any, list[Row]]:
-    groups: dict[Any, list[Row]] = {}
+def _grouped(rows: Iterable[Row], key: Callable[[Row], _Key]) -> dict[_Key, list[Row]]:
+    groups: dict[_Key, list[Row]] = {}
     for row in rows:
-        groups.setdefault(getattr(row, key), []).append(row)
+        groups.setdefault(key(row), []).append(row)
     return groups
 
 
 def _crowds(rows: list[Row]) -> str:
     lines = [
-        "| leechers | seeds | complete | times the bound: median | least to most | sent in vain | processor time |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| leechers | dialled by each | seeds | complete | times the bound: median | range | in vain | processor |",
+        "| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for fetches, group in sorted(_grouped(rows, "fetches").items()):
+    for (fetches, peers), group in sorted(_grouped(rows, lambda row: (row.fetches, row.peers)).items()):
         ratios = [row.ratio for row in group]
         cells = [
             f"{fetches:,}",
+            f"{peers}",
             _seeds(group),
             f"{sum(row.complete == row.fetches for row in group)} of {len(group)}",
             f"{median(ratios):.3f}",
@@ -82,7 +89,7 @@ def _crowds(rows: list[Row]) -> str:
 
 
 def _comparison(rows: list[Row]) -> str:
-    groups = _grouped(rows, "policy")
+    groups = _grouped(rows, lambda row: row.policy)
     usual = mean(row.ratio for row in groups[AS_IT_IS])
     lines = [
         f"{rows[0].fetches:,} leechers, seeds {_seeds(groups[AS_IT_IS])}:",
