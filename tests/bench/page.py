@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Final
 
 from tests.bench.figures import Results
@@ -12,6 +13,9 @@ from tests.bench.table import FIGURE_HEAD, QUICK, TARGET_HEAD, benches, figure_r
 from tests.bench.targets import MISSED, assess
 
 PICTURE: Final = "benchmarks.svg"
+
+WIDTH: Final = 120
+"""characters of a line of text."""
 
 HEAD: Final = """\
 # Benchmarks
@@ -118,7 +122,12 @@ def _shortfalls(results: Results) -> str:
     if not missed:
         return "Every target that was measured is met."
     lines = [
-        f"- {verdict.target.text}: {verdict.shown}, wanted {verdict.target.wanted}. {obstacle(verdict.target)}"
+        fill(
+            f"- {verdict.target.text}: {verdict.shown}, wanted {verdict.target.wanted}. {obstacle(verdict.target)}",
+            width=WIDTH,
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+        )
         for verdict in missed
     ]
     return "### What falls short, and what stands in the way\n\n" + "\n".join(lines)

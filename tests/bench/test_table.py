@@ -123,6 +123,7 @@ def test_the_page_says_what_falls_short_and_why(results: Results, tmp_path: Path
     )
     assert missed in text
     assert text.count("wanted at least") == 1
+    assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith("|"))
     assert "The run took 6 minutes; in seconds: bulk 250, codec 109." in text
 
 
