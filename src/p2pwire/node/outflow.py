@@ -53,7 +53,6 @@ class _Lane:
 
     turns: int = 0
     """Blocks sent, as far as they count against others'."""
-    waiting: bool = False
     turn: bool = False
     """It may send now."""
     given: int = 0
@@ -88,8 +87,7 @@ class Outflow:
     def ready(self, link: int) -> None:
         """The link has a block to send; without effect while its carrier has not taken what was handed out before."""
         lane = self._lanes.setdefault(link, _Lane())
-        if not (lane.waiting or lane.turn or lane.given):
-            lane.waiting = True
+        if not (link in self._waiting or lane.turn or lane.given):
             lane.turns = max(lane.turns, self._floor)
             self._waiting[link] = lane
 
@@ -140,7 +138,7 @@ class Outflow:
         self._floor = max(self._floor, least)
         link = self._choose(rank, least)
         lane = self._waiting.pop(link)
-        lane.waiting, lane.turn = False, True
+        lane.turn = True
         if not lane.probation:
             lane.given, lane.until = BLOCK_SIZE, now + self._patience(now)
             self._forgive_at = min(self._forgive_at, lane.until)
