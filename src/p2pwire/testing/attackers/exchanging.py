@@ -154,7 +154,6 @@ class Eclipse(Teller):
         count: int = 1,
         rate: float = 100.0,
         group: int = FIRST_GROUP,
-        spread: bool = True,
     ) -> None:
         """`rate`: how many of them come per second."""
         super().__init__(network, contents, victims, count=count, records=count * 32, group=group, spread=False)
