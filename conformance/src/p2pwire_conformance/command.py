@@ -321,14 +321,25 @@ def smoke(adapter: Sequence[str]) -> None:
     raise SystemExit(UNUSABLE if bad else FINE)
 
 
-@cli.command()
-@click.option(
+_HERE: Final = Path(__file__).parents[2]
+"""The suite's directory, where it runs from its source tree."""
+
+
+def _listed(name: str) -> list[Path]:
+    return sorted(_HERE.glob(name))
+
+
+_MUTANTS: Final = click.option(
     "--mutants",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
     default=lambda: _listed("adapters/mutants*.toml"),
     help="Lists of mutants.",
 )
+
+
+@cli.command()
+@_MUTANTS
 @click.option(
     "--benign",
     type=click.Path(exists=True, path_type=Path),
@@ -379,25 +390,11 @@ def selfcheck(
     raise SystemExit(code)
 
 
-_HERE: Final = Path(__file__).parents[2]
-"""The suite's directory, where it runs from its source tree."""
-
-
-def _listed(name: str) -> list[Path]:
-    return sorted(_HERE.glob(name))
-
-
 @cli.command()
 @click.option(
     "--requirements", "sentences", type=click.Path(exists=True, path_type=Path), help="Another requirements.json."
 )
-@click.option(
-    "--mutants",
-    multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="Lists of mutants.",
-    default=lambda: _listed("adapters/mutants*.toml"),
-)
+@_MUTANTS
 @click.option(
     "--exceptions",
     type=click.Path(exists=True, path_type=Path),
