@@ -125,9 +125,9 @@ def low_order_accepted() -> None:
     def any_key(self: Any, key: bytes) -> Any:
         return noise.X25519PublicKey.from_public_bytes(key)
 
-    def zero(self: Any, token: Any) -> None:
+    def zero(self: Any, *keys: Any) -> None:
         try:
-            mix(self, token)
+            mix(self, *keys)
         except noise.HandshakeFailed:
             self._failed = False
             self._symmetric.mix_key(bytes(32))

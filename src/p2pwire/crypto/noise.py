@@ -10,7 +10,6 @@ The remote's faults raise HandshakeFailed and DecryptionFailed; everything else 
 from __future__ import annotations
 
 import struct
-from enum import Enum, auto
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -65,40 +64,20 @@ MESSAGES: Final = 3
 """messages of a handshake, in both patterns."""
 
 
-class _Token(Enum):
-    """What a message does before its payload."""
-
-    PSK = auto()
-    E = auto()
-    S = auto()
-    EE = auto()
-    ES = auto()
-    SE = auto()
-
-
-_XX: Final = (
-    (_Token.E,),
-    (_Token.E, _Token.EE, _Token.S, _Token.ES),
-    (_Token.S, _Token.SE),
-)
-_XXPSK0: Final = ((_Token.PSK, *_XX[0]), *_XX[1:])
-
-
 @attrs.frozen
 class _Noise:
     """What a suite's name stands for."""
 
     name: bytes
     cipher: _Cipher
-    messages: tuple[tuple[_Token, ...], ...]
     sizes: tuple[int, ...]  # bytes of each message with an empty payload, tags included
     psk: bool
 
 
 _SUITES: Final = {
-    Suite.XX_AESGCM: _Noise(b"Noise_XX_25519_AESGCM_SHA256", _AESGCM, _XX, (32, 96, 64), psk=False),
-    Suite.XX_CHACHAPOLY: _Noise(b"Noise_XX_25519_ChaChaPoly_SHA256", _CHACHAPOLY, _XX, (32, 96, 64), psk=False),
-    Suite.XXPSK0_AESGCM: _Noise(b"Noise_XXpsk0_25519_AESGCM_SHA256", _AESGCM, _XXPSK0, (48, 96, 64), psk=True),
+    Suite.XX_AESGCM: _Noise(b"Noise_XX_25519_AESGCM_SHA256", _AESGCM, (32, 96, 64), psk=False),
+    Suite.XX_CHACHAPOLY: _Noise(b"Noise_XX_25519_ChaChaPoly_SHA256", _CHACHAPOLY, (32, 96, 64), psk=False),
+    Suite.XXPSK0_AESGCM: _Noise(b"Noise_XXpsk0_25519_AESGCM_SHA256", _AESGCM, (48, 96, 64), psk=True),
 }
 
 
@@ -277,7 +256,6 @@ class NoiseHandshake:
     _static: StaticKey = attrs.field(repr=False)
     _ephemeral: X25519PrivateKey = attrs.field(repr=False)
     _psk: bytes | None = attrs.field(repr=False)
-    _remote_static: X25519PublicKey | None = attrs.field(repr=False)
     _remote_ephemeral: X25519PublicKey | None = attrs.field(repr=False)
     _done: int = attrs.field(repr=False)  # messages written and read
     _begun: bytes | None = attrs.field(repr=False)  # the tokens of a message that waits for its payload
@@ -312,7 +290,7 @@ class NoiseHandshake:
         self._static = static_seed if isinstance(static_seed, StaticKey) else StaticKey.from_seed(static_seed)
         self._ephemeral = X25519PrivateKey.from_private_bytes(ephemeral_seed)
         self._psk = psk
-        self._remote_static = self._remote_ephemeral = None
+        self._remote_ephemeral = None
         self._done = 0
         self._begun = None
         self._failed = self._split = False
@@ -334,21 +312,19 @@ class NoiseHandshake:
         self._check_turn("begin_message", write=True)
         if self._begun is not None:
             raise HandshakeOrderError("begin_message: finish_message comes next")
-        begun = b""
-        for token in self._noise.messages[self._done]:
-            begun += self._write(token)
-        self._begun = begun
+        begun = self._begun = _WRITERS[self._done](self)
         return begun, self._symmetric.h
 
     def finish_message(self, payload: bytes) -> bytes:
         """The whole message, with its payload. ValueError if it would be longer than a message may be."""
-        self._check_turn("finish_message", write=True)
-        if self._begun is None:
+        begun = self._begun
+        if begun is None:
+            self._check_turn("finish_message", write=True)
             raise HandshakeOrderError("finish_message: begin_message comes first")
-        size = len(self._begun) + len(payload) + self._symmetric.tag_size
+        size = len(begun) + len(payload) + self._symmetric.tag_size
         if size > MAX_HANDSHAKE_MESSAGE:
             raise ValueError(f"payload: a message of {size} bytes is over the limit of {MAX_HANDSHAKE_MESSAGE}")
-        message = self._begun + self._symmetric.encrypt_and_hash(payload)
+        message = begun + self._symmetric.encrypt_and_hash(payload)
         self._begun = None
         self._done += 1
         return message
@@ -362,12 +338,10 @@ class NoiseHandshake:
         size, least = len(message), self._noise.sizes[self._done]
         if not least <= size <= MAX_HANDSHAKE_MESSAGE:
             raise self._fail(f"{size} bytes instead of {least} to {MAX_HANDSHAKE_MESSAGE}")
-        rest = bytes(message)
         try:
-            for token in self._noise.messages[self._done]:
-                rest = rest[self._read(token, rest) :]
+            sealed = _READERS[self._done](self, bytes(message))
             h = self._symmetric.h
-            payload = self._symmetric.decrypt_and_hash(rest)
+            payload = self._symmetric.decrypt_and_hash(sealed)
         except DecryptionFailed:
             raise self._fail("a tag does not fit") from None
         self._done += 1
@@ -390,56 +364,81 @@ class NoiseHandshake:
         if write != ((self._done % 2 == 0) == self.initiator):
             raise HandshakeOrderError(f"{step}: it is {'the other side' if write else 'this side'} that writes now")
 
-    def _write(self, token: _Token) -> bytes:
-        """Do what a token of an own message says: the bytes that it adds."""
-        match token:
-            case _Token.E:
-                key = self._ephemeral.public_key().public_bytes_raw()
-                self._mix_ephemeral(key)
-                return key
-            case _Token.S:
-                return self._symmetric.encrypt_and_hash(self._static.public)
-            case _:
-                self._mix_secret(token)
-                return b""
+    # What each message does before its payload: in the names of Noise `psk`, `e`, `s`, `ee`, `es`, `se`.
 
-    def _read(self, token: _Token, rest: bytes) -> int:
-        """Do what a token of the other side's message says, where `rest` is left of it: how many bytes it takes."""
-        size = 0
-        match token:
-            case _Token.E:
-                size = KEY_SIZE
-                self._remote_ephemeral = self._public_key(rest[:size])
-                self._mix_ephemeral(rest[:size])
-            case _Token.S:
-                size = KEY_SIZE + RECORD_TAG
-                self._remote_static = self._public_key(self._symmetric.decrypt_and_hash(rest[:size]))
-            case _:
-                self._mix_secret(token)
-        return size
+    def _write_1(self) -> bytes:
+        """(psk) e"""
+        self._mix_psk()
+        return self._write_ephemeral()
+
+    def _read_1(self, message: bytes) -> bytes:
+        """The sealed payload."""
+        self._mix_psk()
+        return self._read_ephemeral(message)
+
+    def _write_2(self) -> bytes:
+        """e, ee, s, es"""
+        begun = self._write_ephemeral()
+        self._mix_secret(self._ephemeral, self._remote_ephemeral)
+        begun += self._symmetric.encrypt_and_hash(self._static.public)
+        self._mix_secret(self._static.private, self._remote_ephemeral)
+        return begun
+
+    def _read_2(self, message: bytes) -> bytes:
+        """The sealed payload."""
+        rest = self._read_ephemeral(message)
+        self._mix_secret(self._ephemeral, self._remote_ephemeral)
+        static, sealed = self._read_static(rest)
+        self._mix_secret(self._ephemeral, static)
+        return sealed
+
+    def _write_3(self) -> bytes:
+        """s, se"""
+        begun = self._symmetric.encrypt_and_hash(self._static.public)
+        self._mix_secret(self._static.private, self._remote_ephemeral)
+        return begun
+
+    def _read_3(self, message: bytes) -> bytes:
+        """The sealed payload."""
+        static, sealed = self._read_static(message)
+        self._mix_secret(self._ephemeral, static)
+        return sealed
+
+    def _mix_psk(self) -> None:
+        if self._psk is not None:
+            self._symmetric.mix_key_and_hash(self._psk)
+
+    def _write_ephemeral(self) -> bytes:
+        key = self._ephemeral.public_key().public_bytes_raw()
+        self._mix_ephemeral(key)
+        return key
+
+    def _read_ephemeral(self, message: bytes) -> bytes:
+        """What follows the key."""
+        key = message[:KEY_SIZE]
+        self._remote_ephemeral = self._public_key(key)
+        self._mix_ephemeral(key)
+        return message[KEY_SIZE:]
 
     def _mix_ephemeral(self, key: bytes) -> None:
         self._symmetric.mix_hash(key)
         if self._psk is not None:
             self._symmetric.mix_key(key)
 
-    def _mix_secret(self, token: _Token) -> None:
-        """Mix in the pre-shared key or the Diffie-Hellman result that a token names."""
-        if token is _Token.PSK:
-            assert self._psk is not None  # XXpsk0 is never set up without one
-            self._symmetric.mix_key_and_hash(self._psk)
-            return
-        # The first letter is the initiator's key, the second the responder's.
-        own_static = token is (_Token.SE if self.initiator else _Token.ES)
-        remote_static = token is (_Token.ES if self.initiator else _Token.SE)
-        private = self._static.private if own_static else self._ephemeral
-        public = self._remote_static if remote_static else self._remote_ephemeral
+    def _read_static(self, rest: bytes) -> tuple[X25519PublicKey, bytes]:
+        """The key, and what follows it."""
+        size = KEY_SIZE + RECORD_TAG
+        return self._public_key(self._symmetric.decrypt_and_hash(rest[:size])), rest[size:]
+
+    def _mix_secret(self, private: X25519PrivateKey, public: X25519PublicKey | None) -> None:
+        """Mix in a Diffie-Hellman result."""
         assert public is not None  # both patterns bring a key before they use it
         try:
-            self._symmetric.mix_key(private.exchange(public))
+            secret = private.exchange(public)
         except ValueError:
             # The library refuses an all-zero result. Only keys that _public_key rejects give one: a second lock.
             raise self._fail("a Diffie-Hellman result is zero") from None
+        self._symmetric.mix_key(secret)
 
     def _public_key(self, key: bytes) -> X25519PublicKey:
         """A key of the other side, checked when it is read: its first use may be in writing the answer.
@@ -454,6 +453,10 @@ class NoiseHandshake:
         """The exception to raise for the other side's fault; no step is possible any more."""
         self._failed = True
         return HandshakeFailed(f"message {self._done + 1}: {reason}")
+
+
+_WRITERS: Final = (NoiseHandshake._write_1, NoiseHandshake._write_2, NoiseHandshake._write_3)
+_READERS: Final = (NoiseHandshake._read_1, NoiseHandshake._read_2, NoiseHandshake._read_3)
 
 
 def _check_size(name: str, secret: bytes) -> None:
