@@ -41,6 +41,9 @@ class WatchedDownload:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
+    def write_at_once(self, runs: Sequence[ProvedRun]) -> bool:
+        return False
+
     def write_runs(self, runs: Sequence[ProvedRun]) -> None:
         self._before_write(sum(len(run.data) for run in runs))
         self._inner.write_runs(runs)

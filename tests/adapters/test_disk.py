@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from pathlib import Path
 from select import select
 
-from p2pwire.adapters.disk import Line
+import pytest
+
+from p2pwire.adapters.disk import Line, Store
 from p2pwire.adapters.workers import Ending, Work, Workers
+from p2pwire.content.merkle import BLOCK, ProofChecker, proof_count
+from p2pwire.node.actions import FinishDownload, OpenDownload, RunToWrite, WriteBlocks
+from p2pwire.storage import FileSystemDownload, FileSystemStorage, cached
+
+from .blobs import Blob, some_bytes
 
 
 class ByHand:
@@ -76,6 +84,50 @@ def test_what_an_ending_submits_waits_for_its_turn() -> None:
     assert len(workers.visits) == 1
     workers.visit()
     assert done == ["first", "second"]
+
+
+def test_blocks_are_written_at_once_where_that_can_not_wait_and_nothing_else_is_to_be_done_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cached, "_lies_in_memory", lambda device: True)
+    workers, done = ByHand(), []
+    blob = Blob(some_bytes(4 * BLOCK))
+    store = Store(Line(workers.run), Line(workers.run), place=FileSystemStorage(tmp_path), name="name")
+    checker = ProofChecker(len(blob.data), blob.info.root, 0, 2)
+    writes = []
+    for n, data in enumerate(map(blob.block, range(4))):
+        proved = checker.check(n, blob.tree.siblings(n, proof_count(blob.tree.height, n, 0)), data)
+        writes.append(WriteBlocks(n, blob.info.topic, (RunToWrite(0, n, (data,), (proved,)),)))
+    assert not store.write_at_once(writes[0])  # nothing is open
+    store.submit(OpenDownload(0, blob.info.topic, blob.info), lambda result, error: done.append(error))
+    workers.visit()
+    assert not store.write_at_once(writes[0])  # the file is not
+    store.submit(writes[0], lambda result, error: done.append(error))
+    assert not store.write_at_once(writes[1])  # what came before is not written
+    workers.visit()
+    assert all(store.write_at_once(write) for write in writes[1:])
+    assert done == [None, None]
+    assert not workers.visits
+    store.submit(FinishDownload(9, blob.info.topic), lambda result, error: done.append(result))
+    workers.visit()
+    assert (tmp_path / "name").read_bytes() == blob.data
+    store.close()
+
+
+def test_what_can_not_be_written_at_once_is_left_to_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers, blob = ByHand(), Blob(some_bytes(BLOCK))
+    store = Store(Line(workers.run), Line(workers.run), place=FileSystemStorage(tmp_path), name="name")
+    store.submit(OpenDownload(0, blob.info.topic, blob.info), lambda result, error: None)
+    workers.visit()
+
+    def fail(*_: object) -> bool:
+        raise ValueError("these are no blocks")
+
+    monkeypatch.setattr(FileSystemDownload, "write_at_once", fail)
+    assert not store.write_at_once(WriteBlocks(1, blob.info.topic, ()))
+    monkeypatch.delattr(FileSystemDownload, "write_at_once")
+    assert not store.write_at_once(WriteBlocks(1, blob.info.topic, ()))  # a storage need not offer it
+    store.close()
 
 
 def collected(workers: Workers) -> None:

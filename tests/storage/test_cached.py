@@ -1,4 +1,4 @@
-"""Reading at once what lies in memory: the same bytes as otherwise, or nothing at all."""
+"""Reading and writing at once what lies in memory: the same bytes as otherwise, or nothing at all."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from p2pwire.storage import StorageError, cached, scan
+from p2pwire.storage import Content, FileSystemStorage, PromptDownload, RunWrite, StorageError, cached, scan
 from p2pwire.storage.cached import CachedReader
 from p2pwire.storage.directory import OpenFiles
 from p2pwire.storage.interface import CachedContent
 from p2pwire.wire.registry import MANIFEST_FILE
 
-from .answers import blob, folder
+from .answers import answers, blob, folder
 from .test_scan import CHANGES, put
 
 DATA = bytes(range(256)) * 64
@@ -170,3 +170,86 @@ def test_a_list_of_open_files_that_is_in_use_is_not_waited_for(tmp_path: Path) -
     files.close()
     with files.use_open(0) as fd:
         assert fd is None
+
+
+def to_write(content: Content) -> list[RunWrite]:
+    """A whole blob as one run for each request."""
+    return [
+        RunWrite(0, blocks[0].block, [block.data for block in blocks], [block.proved for block in blocks])
+        for blocks in answers(content)
+    ]
+
+
+def test_a_download_in_memory_is_written_at_once_when_its_file_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory(monkeypatch)
+    content = blob(130.5)
+    download = FileSystemStorage(tmp_path).open_download(content.info, "name")
+    assert isinstance(download, PromptDownload)
+    first, *others = to_write(content)
+    assert not download.write_at_once([first])  # to open a file may take long
+    download.write_runs([first])
+    assert len(others) > 1
+    assert all(download.write_at_once([run]) for run in others)
+    assert download.finish().read_bytes() == content.read_blocks(0, 0, 131)
+    download.close()
+
+
+def test_what_was_written_at_once_is_found_by_another_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_memory(monkeypatch)
+    content = blob(130.5)
+    download = FileSystemStorage(tmp_path).open_download(content.info, "name")
+    first, second, *_ = to_write(content)
+    download.write_runs([first])
+    assert download.write_at_once([second])
+    download.close()
+    again = FileSystemStorage(tmp_path).open_download(content.info, "name")
+    assert list(again.held.spans()) == [(0, 127)]
+    again.close()
+
+
+def test_a_download_on_a_disk_is_not_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached, "_lies_in_memory", lambda device: False)
+    content = blob(130.5)
+    download = FileSystemStorage(tmp_path).open_download(content.info, "name")
+    first, second, *_ = to_write(content)
+    download.write_runs([first])
+    assert not download.write_at_once([second])
+    download.close()
+    again = FileSystemStorage(tmp_path).open_download(content.info, "name")
+    assert list(again.held.spans()) == [(0, 63)]
+    again.close()
+
+
+def test_nothing_is_written_at_once_while_another_thread_writes_or_if_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory(monkeypatch)
+    content = blob(130.5)
+    download = FileSystemStorage(tmp_path).open_download(content.info, "name")
+    first, second, third = to_write(content)
+    download.write_runs([first])
+    written: list[bool] = []
+    write = os.pwritev
+
+    def meanwhile(fd: int, buffers: list[bytes], offset: int) -> int:
+        written.append(download.write_at_once([third]))
+        return write(fd, buffers, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwritev", meanwhile)
+        download.write_runs([second])
+    assert written == [False]
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwritev", full)
+        assert not download.write_at_once([third])
+        with pytest.raises(StorageError, match="the disk is full"):
+            download.write_runs([third])
+    assert download.write_at_once([third])
+    assert download.finish().read_bytes() == content.read_blocks(0, 0, 131)
+    download.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias, TypeVar
 
@@ -19,12 +19,14 @@ from p2pwire.node.actions import (
     StoreManifest,
     WriteBlocks,
 )
-from p2pwire.storage.interface import Content, Download, RecallingStorage, Storage
+from p2pwire.storage.interface import Content, Download, ProvedRun, RecallingStorage, Storage
 from p2pwire.wire.messages import Buffer
 
 _Part = TypeVar("_Part")
 ReadCached: TypeAlias = Callable[[int, int, int], Buffer | None]
 """`CachedContent.read_cached`, if there is one: to ask for it once more with each read takes less than `isinstance`."""
+WriteAtOnce: TypeAlias = Callable[[Sequence[ProvedRun]], bool]
+"""`PromptDownload.write_at_once`, likewise."""
 RunInWorker: TypeAlias = Callable[[Work, Ending], None]
 """Runs work in a worker thread, and then calls the ending where the node lives. Returns at once."""
 
@@ -104,6 +106,16 @@ class Store:
             return read(action.file, action.block, action.count)
         except Exception:  # which reading in a worker meets as well, and tells
             return None
+
+    def write_at_once(self, action: WriteBlocks) -> bool:
+        """Store the blocks, if nothing has to be waited for; what was to be done before is done then."""
+        write: WriteAtOnce | None = getattr(self._download, "write_at_once", None)
+        if write is None or not self.writing.idle:
+            return False
+        try:
+            return write(action.runs)
+        except Exception:  # which writing in a worker meets as well, and tells
+            return False
 
     def submit(self, action: DiskAction, ending: Ending) -> None:
         """Do what an action says, in its line. The result is its answer, but that of `FinishDownload` is a path."""

@@ -20,7 +20,16 @@ from p2pwire.connection.config import Role
 from p2pwire.content.objects import ObjectInfo, topic_of
 from p2pwire.content.uri import Uri
 from p2pwire.crypto.identity import Identity
-from p2pwire.node.actions import Dial, DiskAction, FinishDownload, HangUp, ReadBlocks, ResumeReading, Transmit
+from p2pwire.node.actions import (
+    Dial,
+    DiskAction,
+    FinishDownload,
+    HangUp,
+    ReadBlocks,
+    ResumeReading,
+    Transmit,
+    WriteBlocks,
+)
 from p2pwire.node.address import Endpoint
 from p2pwire.node.events import (
     BlocksStored,
@@ -274,6 +283,8 @@ class Engine:
         elif isinstance(action, ReadBlocks) and (data := store.read_cached(action)) is not None:
             # The way to a worker and back, with two changes of threads, takes several times longer than to copy.
             self.node.disk_done(action.ticket, data, self.now())
+        elif isinstance(action, WriteBlocks) and store.write_at_once(action):
+            self.node.disk_done(action.ticket, None, self.now())
         else:
             store.submit(action, lambda result, error: self._from_disk(action, result, error))
 

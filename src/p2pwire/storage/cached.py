@@ -1,4 +1,4 @@
-"""Reading what lies in memory already: at once, in whatever thread, without the way to a worker and back."""
+"""What need not wait for a disk: done at once, in whatever thread, without the way to a worker and back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 
 @attrs.define(eq=False)
 class CachedReader:
-    """Reads files of one place."""
+    """Reads files of one place, and knows which of them lie in memory."""
 
     _in_memory: dict[int, bool] = attrs.field(factory=dict)
     """device number -> whether what it holds is never anywhere but in memory."""
@@ -33,11 +33,7 @@ class CachedReader:
         """`size` bytes from `offset`; None if not all of them are in memory, or there. Raises OSError."""
         if not _NOWAIT:
             return None
-        device = os.fstat(fd).st_dev
-        in_memory = self._in_memory.get(device)
-        if in_memory is None:
-            in_memory = self._in_memory[device] = _lies_in_memory(device)
-        if in_memory:
+        if self.in_memory(fd):
             data = os.pread(fd, size, offset)
             return data if len(data) == size else None
         buffer = bytearray(size)
@@ -47,6 +43,14 @@ class CachedReader:
             if error.errno in _NOT_NOW:
                 return None
             raise
+
+    def in_memory(self, fd: int) -> bool:
+        """Whether a file never lies anywhere else, so that nothing that is done with it waits. Raises OSError."""
+        device = os.fstat(fd).st_dev
+        found = self._in_memory.get(device)
+        if found is None:
+            found = self._in_memory[device] = _lies_in_memory(device)
+        return found
 
 
 def _lies_in_memory(device: int) -> bool:

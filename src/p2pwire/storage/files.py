@@ -103,6 +103,14 @@ class ObjectFiles:
             return None
         return data
 
+    def in_memory(self, file: int) -> bool:
+        """Whether a file is open, and lies in memory alone."""
+        try:
+            with self._open.use_open(file) as fd:
+                return fd is not None and self._cached.in_memory(fd)
+        except OSError:
+            return False
+
     def _changed(self, file: int, now: os.stat_result) -> bool:
         """Whether a file that was complete is not what it was."""
         return self.stamps is not None and (now.st_mtime_ns != self.stamps[file] or now.st_size != self.file(file)[0])

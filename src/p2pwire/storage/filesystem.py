@@ -242,23 +242,42 @@ class FileSystemDownload:
     def write_runs(self, runs: Sequence[ProvedRun]) -> None:
         """See `Download.write_runs`."""
         with self._lock:
-            files, area, journal = self._files, self._area, self._journal
-            if self.path is not None:  # nothing can be new
-                return
-            if files is None or area is None or journal is None:
-                raise ValueError("blocks: there is nothing that they belong to")
-            written: list[_Run] = []
-            try:
-                for run in self._new_runs(files, runs):
-                    files.write(run.file, run.block, run.data)
-                    written.append(run)
-            finally:
-                # The claims follow the content, so that a death in between costs a block and never a lie.
-                with reported("write", area.place, os.fsdecode(STATE)):
-                    for record in write_claims(written):
-                        journal.append(record)
-                for run in written:
-                    self._stored.add_span(run.number, run.number + len(run.data) - 1)
+            self._write(runs)
+
+    def write_at_once(self, runs: Sequence[ProvedRun]) -> bool:
+        """See `PromptDownload.write_at_once`: where the files are open, and lie in memory, as the state file does."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            files = self._files
+            if files is None or not all(files.in_memory(run.file) for run in runs):
+                return False
+            self._write(runs)
+        except StorageError:
+            return False
+        finally:
+            self._lock.release()
+        return True
+
+    def _write(self, runs: Sequence[ProvedRun]) -> None:
+        """Write what is new, and then claim it. The lock is held."""
+        files, area, journal = self._files, self._area, self._journal
+        if self.path is not None:  # nothing can be new
+            return
+        if files is None or area is None or journal is None:
+            raise ValueError("blocks: there is nothing that they belong to")
+        written: list[_Run] = []
+        try:
+            for run in self._new_runs(files, runs):
+                files.write(run.file, run.block, run.data)
+                written.append(run)
+        finally:
+            # The claims follow the content, so that a death in between costs a block and never a lie.
+            with reported("write", area.place, os.fsdecode(STATE)):
+                for record in write_claims(written):
+                    journal.append(record)
+            for run in written:
+                self._stored.add_span(run.number, run.number + len(run.data) - 1)
 
     def _new_runs(self, files: ObjectFiles, runs: Iterable[ProvedRun]) -> list[_Run]:
         """The blocks that are not stored yet, in long runs. ValueError or IndexError if no file has one."""

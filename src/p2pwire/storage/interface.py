@@ -175,6 +175,18 @@ class Download(Content, Protocol):
         """Give up: remove all that was stored. What `finish` delivered stays."""
 
 
+@runtime_checkable
+class PromptDownload(Protocol):
+    """What a download may offer beside: to store blocks without waiting."""
+
+    def write_at_once(self, runs: Sequence[ProvedRun]) -> bool:
+        """What `Download.write_runs` does, if that can be done without waiting for a disk or another thread.
+
+        False if not, and wherever `write_runs` would raise a `StorageError`: then it is to be called. In contrast to
+        all else this may be called where nobody may wait.
+        """
+
+
 class Storage(Protocol):
     """A place for downloads."""
 
