@@ -8,6 +8,7 @@ it gave before.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -64,7 +65,7 @@ class End:
     def reset(self) -> None:
         """The connection breaks here, and the other end hears of it."""
         self.dead = True
-        self.out.network.send(self.out, None)
+        self.out.network.carry(self.out, None)
 
 
 class Pipe:
@@ -98,10 +99,11 @@ class Pipe:
             self._segment()
         elif end.over or end.program.output_ended(end.link):
             self._ended = True
-            self.network.send(self, _FIN)
+            self.network.carry(self, _FIN)
 
     def _segment(self) -> None:
-        segment = self.network.way(self.source.host, self.target.host).size(self.network.random)
+        end = self.source
+        segment = self.network.way(end.host, self.target.host).size(self.network.random)
         room = min(segment, self.network.window - self._outstanding)
         if room <= 0:
             return  # the reader opens it again
@@ -111,10 +113,16 @@ class Pipe:
             self.unsent.appendleft(buffer[room:])
         self._outstanding += len(piece)
         self._busy = True
-        self.network.at(self.network.send(self, piece), self._taken)
+        end.host.line.send(len(piece), partial(self._left, piece))
 
-    def _taken(self) -> None:
+    def _left(self, piece: bytes) -> None:
         self._busy = False
+        if self.source.dead:
+            return  # what a system has not sent when a connection breaks, it throws away
+        self.network.carry(self, piece)
+        self._go_on()
+
+    def _go_on(self) -> None:
         self.write()
         self.source.host.pump()
 
@@ -139,5 +147,5 @@ class Pipe:
         piece = self.unread.popleft()
         self._outstanding -= len(piece)
         if not self._busy and self.unsent:
-            self.network.at(self.network.now, self._taken)
+            self.network.at(self.network.now, self._go_on)
         return piece

@@ -182,20 +182,16 @@ class Network:
 
     # --- carrying ---
 
-    def send(self, pipe: Pipe, piece: bytes | None) -> float:
-        """Carry a segment, or None for a reset; when it has left the source."""
-        source, target = pipe.source.host, pipe.target.host
-        size = len(piece or b"")
-        left = source.occupy_uplink(size)
-        way = self.way(source, target)
+    def carry(self, pipe: Pipe, piece: bytes | None) -> None:
+        """Carry a segment that has left the source, or None for a reset."""
+        way = self.way(pipe.source.host, pipe.target.host)
         if piece and way.breaks(self.random):
-            self.at(left + way.latency, lambda: self._break(pipe))
+            self.after(way.latency, lambda: self._break(pipe))
         else:
             # In order: no segment overtakes the one before it.
-            there = max(left + way.delay(self.random), pipe.last_arrival)
-            pipe.last_arrival = target.occupy_downlink(size, there)
+            there = max(self.now + way.delay(self.random), pipe.last_arrival)
+            pipe.last_arrival = pipe.target.host.occupy_downlink(len(piece or b""), there)
             self.at(pipe.last_arrival, lambda: self._arrive(pipe, piece))
-        return left
 
     def _break(self, pipe: Pipe) -> None:
         pipe.source.lose()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from p2pwire.node.address import Endpoint
 from p2pwire.testing.carriers import End
 from p2pwire.testing.clocks import Clock
+from p2pwire.testing.network.uplink import Uplink
 from p2pwire.testing.pair import seeded
 from p2pwire.wire.messages import Buffer
 
@@ -69,18 +70,25 @@ class Station:
         self.up = False
         self.reach = Reach.OPEN
         """What others meet when they dial it; connections that it has made itself work both ways."""
-        self.uplink: float | None = None
-        """Bytes per second that it can send; None: no limit."""
+        self.line = Uplink(network)
         self.downlink: float | None = None
         """Bytes per second that can come to it; None: no limit."""
         self.clock = Clock()
         self.random = seeded(f"{network.seed}/{name}")
         self._ends: dict[int, End] = {}
-        self._uplink_free = 0.0
         self._downlink_free = 0.0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def uplink(self) -> float | None:
+        """Bytes per second that it can send; None: no limit. All connections share it alike."""
+        return self.line.rate
+
+    @uplink.setter
+    def uplink(self, rate: float | None) -> None:
+        self.line.rate = rate
 
     @property
     def now(self) -> float:
@@ -128,13 +136,6 @@ class Station:
                 end.dead = True
             else:
                 end.reset()
-
-    def occupy_uplink(self, size: int) -> float:
-        """Send so many bytes after all that are being sent; when the last of them has left."""
-        self._uplink_free = max(self._uplink_free, self.network.now)
-        if self.uplink is not None:
-            self._uplink_free += size / self.uplink
-        return self._uplink_free
 
     def occupy_downlink(self, size: int, at: float) -> float:
         """So many bytes reach the downlink at a time, after all that have before; when the last of them is through."""
