@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TypeVar
+from functools import lru_cache
+from typing import Final, TypeVar
 
 import attrs
 
@@ -28,6 +29,14 @@ from p2pwire.wire.messages import (
     encode_preamble,
 )
 from p2pwire.wire.registry import PREAMBLE_HEADER, PROTOCOL_NAME, RefusalReason, Suite
+
+MANY_PREAMBLES: Final = 16
+"""own preambles that are kept encoded: those without GREASE, which a process says again and again, are few."""
+
+
+@lru_cache(MANY_PREAMBLES)
+def _encoded(preamble: InitiatorPreamble | ResponderPreamble) -> bytes:
+    return encode_preamble(preamble)
 
 
 def encode_message(message: bytes) -> bytes:
@@ -88,8 +97,7 @@ class Handshake:
     def flight_1(self) -> bytes:
         """The initiator's preamble and message 1."""
         versions, suites = self._lists()
-        preamble = InitiatorPreamble(versions, suites, self.suite, self._parameters())
-        self._offer = encode_preamble(preamble)
+        self._offer = _encoded(InitiatorPreamble(versions, suites, self.suite, self._parameters()))
         noise = self._start(Suite(self.suite))
         noise.begin_message()
         return self._offer + encode_message(noise.finish_message(b""))
@@ -146,7 +154,7 @@ class Handshake:
         if suite != offer.key_suite:
             return self._refuse(RefusalReason.USE_SUITE)  # [VN-035]
         self.suite = suite
-        self._response = encode_preamble(ResponderPreamble(max(common), suite, self._parameters()))
+        self._response = _encoded(ResponderPreamble(max(common), suite, self._parameters()))
         self._response_hash = hashlib.sha256(self._response).digest()
         self._start(Suite(suite))
         return None
@@ -183,10 +191,10 @@ class Handshake:
 
     def _suites(self) -> tuple[int, ...]:
         # With a network secret there is one suite, so that nothing else can be talked into [VN-040].
-        return (Suite.XXPSK0_AESGCM,) if self._config.psk is not None else tuple(map(int, self._config.suites))
+        return (Suite.XXPSK0_AESGCM,) if self._config.psk is not None else self._config.suites
 
     def _lists(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        versions, suites = tuple(map(int, self._config.versions)), self._suites()
+        versions, suites = self._config.versions, self._suites()
         if self._grease is not None:
             return (self._grease.version, *versions), (*suites, self._grease.suite)
         return versions, suites
