@@ -50,6 +50,13 @@ _WANTS_MESSAGE: Final = frozenset({LinkState.WAIT_MESSAGE_1, LinkState.WAIT_MESS
 _WANTS_FRAMES: Final = frozenset({LinkState.WAIT_HELLO, LinkState.OPEN})
 _OVER: Final = frozenset({LinkState.DRAINING, LinkState.CLOSED})
 
+# What every message asks for: before Python 3.12 a member read on its class costs more than a call.
+_OPEN: Final = LinkState.OPEN
+_DRAINING: Final = LinkState.DRAINING
+_CLOSED: Final = LinkState.CLOSED
+_OUTPUT: Final = Timer.OUTPUT
+_DATA: Final = FrameType.DATA
+
 
 class Connection:
     """One side of one link, in either role: commands go in, events come out.
@@ -171,11 +178,9 @@ class Connection:
     @property
     def wants_data(self) -> bool:
         """Whether the caller should read: not while enough waits to be parsed, or while answers pile up [FC-032]."""
-        if self._ended or self._state is LinkState.CLOSED:
+        if self._ended or self._state is _CLOSED:
             return False
-        return self._state is LinkState.DRAINING or (
-            len(self._inbox) <= MAX_INPUT - MAX_READ and not self._answers_full()
-        )
+        return self._state is _DRAINING or (len(self._inbox) <= MAX_INPUT - MAX_READ and not self._answers_full())
 
     @property
     def ended(self) -> bool:
@@ -195,7 +200,7 @@ class Connection:
     @property
     def finished(self) -> bool:
         """Whether the carrier is to be closed: nothing comes or goes any more."""
-        return self._state is LinkState.CLOSED
+        return self._state is _CLOSED
 
     def asked_for(self, topic: bytes) -> bool:
         """Whether the other side asked for a topic in vain before it was in the catalogue: it may be joined now."""
@@ -203,7 +208,7 @@ class Connection:
 
     def is_open(self, topic: bytes) -> bool:
         """Whether the topic is open on this link, and the link is not over."""
-        return self._state is LinkState.OPEN and self._session.topics.opened(topic) is not None
+        return self._state is _OPEN and self._session.topics.opened(topic) is not None
 
     def peer_units(self, topic: bytes) -> list[tuple[int, int]]:
         """What the other side holds of an open topic: inclusive spans of units."""
@@ -238,11 +243,11 @@ class Connection:
             raise LocalProtocolError("bytes after the end of the stream")
         if not size:
             self._ended = True
-        elif self._state is LinkState.DRAINING:
+        elif self._state is _DRAINING:
             self._discarded += size
             if self._discarded >= DRAIN_BYTES:
                 self._step(LinkStep.DRAINED)  # [CL-010]
-        elif self._state is not LinkState.CLOSED:
+        elif self._state is not _CLOSED:
             if len(self._inbox) + size > MAX_INPUT:
                 raise LocalProtocolError(f"more than {MAX_INPUT} bytes unparsed: see wants_data")
             self._inbox.add(data)
@@ -264,10 +269,10 @@ class Connection:
             self._advance_clock(now)
         buffers = self._outbox.take()
         self._exhausted = False
-        self._timers.stop(Timer.OUTPUT)
+        self._timers.stop(_OUTPUT)
         if now is not None:
             self._timers.reading = self._reads()
-        if self._ended and self._state is LinkState.DRAINING:
+        if self._ended and self._state is _DRAINING:
             self._end_of_stream()
         return buffers
 
@@ -332,9 +337,9 @@ class Connection:
     def _watch_output(self) -> None:
         """Time how long the carrier takes nothing of what waits [KA-014]."""
         if self._state not in _WANTS_FRAMES or not self._outbox:
-            self._timers.stop(Timer.OUTPUT)
-        elif not self._timers.running(Timer.OUTPUT):
-            self._timers.start(Timer.OUTPUT, self._session.idle)
+            self._timers.stop(_OUTPUT)
+        elif not self._timers.running(_OUTPUT):
+            self._timers.start(_OUTPUT, self._session.idle)
 
     def _on_timer(self, timer: Timer) -> None:
         match timer:
@@ -488,8 +493,8 @@ class Connection:
             return self._session.requests.tell_blocks()
         inbox, session, state = self._inbox, self._session, self._state
         while True:
-            if state is LinkState.OPEN:
-                inbox.take(FrameType.DATA, session.take_blocks, self._events)
+            if state is _OPEN:
+                inbox.take(_DATA, session.take_blocks, self._events)
                 session.took_blocks()
                 if self._events:
                     return True
@@ -521,13 +526,13 @@ class Connection:
     def _enter(self, state: LinkState) -> None:
         """Be in a state that a table gave, and let go of what it does not need."""
         self._state = state
-        if state is LinkState.DRAINING:
+        if state is _DRAINING:
             # A reset would destroy what was sent last: what comes is read for a while, unseen [CL-010].
             self._inbox.destroy()
             self._handshake = None
             self._timers.stop_all()
             self._timers.start(Timer.DRAIN, self._config.timeouts.drain)
-        elif state is LinkState.CLOSED:
+        elif state is _CLOSED:
             self._inbox.destroy()
             self._outbox.destroy()
             self._handshake = None
@@ -544,11 +549,11 @@ class Connection:
 
     def _end_of_stream(self) -> bool:
         """All of the stream is parsed. False if something is still to be sent, or it was seen before."""
-        if self._state is LinkState.CLOSED or self._answers_full():
+        if self._state is _CLOSED or self._answers_full():
             return False
-        if self._state is LinkState.DRAINING and self._outbox:
+        if self._state is _DRAINING and self._outbox:
             return False
-        truncated = self._state is not LinkState.DRAINING
+        truncated = self._state is not _DRAINING
         self._enter(self._cell(LinkInput.END))
         if truncated:
             # [CL-040]

@@ -23,6 +23,12 @@ MAX_QUEUE: Final = 2**19
 """bytes waiting above which commands that the protocol does not count are refused too: a caller that looks at
 `Connection.can_send` never gets there."""
 
+# What every message asks for: before Python 3.12 a member read on its class costs more than a call.
+_OPEN: Final = TopicState.OPEN
+_REQUEST: Final = Timer.REQUEST
+_SERVE: Final = Timer.SERVE
+_CANCELLED: Final = RejectCode.CANCELLED
+
 
 def carry_out(session: Session, command: cmd.Command) -> None:
     """Any command but `CloseLink`. Raises `LocalProtocolError`, having changed nothing."""
@@ -57,7 +63,7 @@ def _join(session: Session, command: cmd.Join) -> None:
         if not topics.can_join():
             raise LocalProtocolError(f"JOIN: the other side takes {topics.max_local} topics")  # [TP-012]
         session.say_join(topics.ask(command.topic), answer=False)
-    elif topic.state is not TopicState.OPEN:
+    elif topic.state is not _OPEN:
         raise LocalProtocolError(f"JOIN: the topic is {topic.state.name}")  # [TP-011]
     elif topic.flags_told != offer.flags:
         _check_queue(session)
@@ -136,8 +142,8 @@ def _request(session: Session, command: cmd.RequestBlocks) -> None:
     frame = msg.Request(command.id, topic.local, command.file, command.block, command.level)
     session.outbox.add(frame.encode_frame())
     session.requests.open(command.id, asked)
-    if not session.timers.running(Timer.REQUEST):
-        session.timers.start(Timer.REQUEST, session.config.timeouts.request)  # [TM-010]
+    if not session.timers.running(_REQUEST):
+        session.timers.start(_REQUEST, session.config.timeouts.request)  # [TM-010]
 
 
 def _cancel(session: Session, command: cmd.CancelRequest) -> None:
@@ -166,14 +172,14 @@ def _blocks_sent(session: Session, request: int, blocks: int, *, last: bool) -> 
     serving.sent(request, blocks, last=last)
     session.budget.earned(blocks)
     if serving:
-        session.timers.start(Timer.SERVE, session.config.timeouts.serve)
+        session.timers.start(_SERVE, session.config.timeouts.serve)
     else:
-        session.timers.stop(Timer.SERVE)
+        session.timers.stop(_SERVE)
 
 
 def _reject(session: Session, command: cmd.RejectRequest) -> None:
     owed = session.serving.owed(command.id)
-    if command.code == RejectCode.CANCELLED and not owed.cancelled:
+    if command.code == _CANCELLED and not owed.cancelled:
         raise LocalProtocolError(f"REJECT: request id {command.id} was not cancelled")  # [TR-068]
     if not command.retry >= 0:
         raise LocalProtocolError(f"REJECT: retry is {command.retry} s, must be 0 or more")

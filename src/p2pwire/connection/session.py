@@ -31,6 +31,12 @@ RETRY_CODES: Final = frozenset({RejectCode.CHOKED, RejectCode.BUSY})
 MAX_RETRY: Final = 65.535
 """seconds: what the u16 of milliseconds in REJECT can say."""
 
+# What every message asks for: before Python 3.12 a member read on its class costs more than a call.
+_REQUEST: Final = Timer.REQUEST
+_SERVE: Final = Timer.SERVE
+_PING: Final = Timer.PING
+_IDLE: Final = Timer.IDLE
+
 
 class Session:
     """The frames of one link."""
@@ -108,22 +114,22 @@ class Session:
         # Once for all that came together.
         if self.established and self._heard_at != self.timers.now:
             self._heard_at = self.timers.now
-            self.timers.start(Timer.IDLE, self.idle)
-            self.timers.start(Timer.PING, self._ping_interval)
+            self.timers.start(_IDLE, self.idle)
+            self.timers.start(_PING, self._ping_interval)
 
     def on_timer(self, timer: Timer) -> None:
         """PING, REQUEST or SERVE ran out."""
-        if timer is Timer.PING:
+        if timer is _PING:
             if self.may_ping:
                 ping = self._random(PING_SIZE)
                 self.pings.append(ping)
                 self.outbox.add(msg.Ping(ping).encode_frame())
-            self.timers.start(Timer.PING, self._ping_interval)
-        elif timer is Timer.REQUEST:
+            self.timers.start(_PING, self._ping_interval)
+        elif timer is _REQUEST:
             for request in self.requests.cancel_all():
                 self.outbox.add(msg.Cancel(request).encode_frame())
             self.requests.timeouts += 1
-            self.timers.start(Timer.REQUEST, self.config.timeouts.request)
+            self.timers.start(_REQUEST, self.config.timeouts.request)
             self.events.append(ev.RequestsTimedOut(self.requests.timeouts))
         else:
             for request in self.serving.all():
@@ -160,9 +166,9 @@ class Session:
     def restart_request_timer(self) -> None:
         """DATA or REJECT came. No other frame holds requests open: it might come for ever [TM-010]."""
         if self.requests:
-            self.timers.start(Timer.REQUEST, self.config.timeouts.request)
+            self.timers.start(_REQUEST, self.config.timeouts.request)
         else:
-            self.timers.stop(Timer.REQUEST)
+            self.timers.stop(_REQUEST)
 
     # --- frames out ---
 
@@ -192,7 +198,7 @@ class Session:
         self.serving.end(request)
         self.outbox.add(frame, answer=True)
         if not self.serving:
-            self.timers.stop(Timer.SERVE)
+            self.timers.stop(_SERVE)
 
     def withdraw(self, request: int, code: RejectCode) -> None:
         """REJECT that the caller did not ask for."""
