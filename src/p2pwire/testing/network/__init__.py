@@ -33,8 +33,8 @@ network: subclass `Station`, and let `program` be what has the carriers (see `Pr
 bytes a test writes by hand, and `p2pwire.testing.speaker.Speaker` gives it the handshake and frames.
 
 What is simplified: a connection is a reliable stream with a window of 256 KiB, without congestion control or slow
-start; an uplink sends segments whole, in the order in which they were given; a downlink takes no notice of who sent
-them; making a connection takes a round trip, and no bandwidth; NAT is a host that cannot be dialled.
+start; the connections of a host share its uplink alike, to the byte; a downlink takes segments as they
+come; making a connection takes a round trip, and no bandwidth; NAT is a host that cannot be dialled.
 """
 
 from __future__ import annotations
