@@ -154,7 +154,11 @@ class Requests:
                 if asked is None:
                     break
                 run = _Run(number, asked, asked.checker.next_block)
-            if number != run.request or block != run.asked.checker.next_block:
+            if number != run.request:
+                # What goes on now is told of by itself.
+                self.tell_blocks()
+                break
+            if block != run.asked.checker.next_block:
                 break
             start = at + DATA_OVERHEAD
             end = at + FRAME_HEADER + length

@@ -1,7 +1,8 @@
 """Serving one link: in which order the blocks that its other side asked for are read and sent.
 
-Its requests take turns, a chunk each; within a request blocks go out in ascending order. What is being read, or was
-read and waits to be sent, is bounded, so that a slow link does not fill the memory.
+Requests of several topics take turns, a chunk each; those of one topic are answered one after another, blocks in
+ascending order. What is being read, or was read and waits to be sent, is bounded, so that a slow link does not fill the
+memory.
 """
 
 from __future__ import annotations
@@ -100,8 +101,15 @@ class Serving:
         request.read += count
         self._unread.popleft()
         if request.read < request.count:
-            self._unread.append(request)
+            self._put_back(request)
         return chunk
+
+    def _put_back(self, request: InboundRequest) -> None:
+        """Others come first if they are of another topic; if none is, to go on costs both sides less than to change."""
+        if any(other.topic != request.topic for other in self._unread):
+            self._unread.append(request)
+        else:
+            self._unread.appendleft(request)
 
     def block_sent(self, request: InboundRequest, blocks: int = 1) -> bool:
         """The next blocks of an open request were sent. Whether they were the last: then the request is over."""
