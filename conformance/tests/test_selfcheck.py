@@ -119,6 +119,11 @@ def test_what_else_a_mutant_breaks_is_written_into_its_list(tmp_path: Path) -> N
     assert accept([path], {"a": {"SA"}}) == 0
 
 
+def test_only_what_nothing_is_called(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--only: is 'unknown-evn-ignored', must be mutants, benign, nothing, or"):
+        _check(tmp_path, _row("unknown-even-ignored", "FR-0526", ELSE), "unknown-evn-ignored")
+
+
 def test_a_mutant_that_there_is_not(tmp_path: Path) -> None:
     code, said = _check(tmp_path, _row("made-up", "KA-0002", ELSE), "mutants")
     assert code == 1

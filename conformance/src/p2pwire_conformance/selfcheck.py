@@ -284,7 +284,9 @@ class Given:
 
 
 def check(given: Given, say: Callable[[str], None]) -> tuple[int, dict[str, Any]]:
-    """Try all: (0 if everything is as it has to be, the results for a file)."""
+    """Try all: (0 if everything is as it has to be, the results for a file). Raises `ValueError` for lists that cannot
+    be read, and for a name that nothing has."""
+    _check_names(given)
     began = time.monotonic()
     variants = Variants(given.command)
     tried: list[Trying] = []
@@ -326,6 +328,15 @@ def check(given: Given, say: Callable[[str], None]) -> tuple[int, dict[str, Any]
     return (1 if bad or not tried else 0), _results(tried, seconds)
 
 
+def _check_names(given: Given) -> None:
+    known = {*PARTS, *_kinds(given), *(one.name for one in read(given.mutants))}
+    if given.benign is not None:
+        known |= {one.name for one in read_benign(given.benign)}
+    for name in given.only:
+        if name not in known:
+            raise ValueError(f"--only: is {name!r}, must be {', '.join(PARTS)}, or the name of one of them")
+
+
 def _works(given: Given, variants: Variants) -> list[Callable[[], Trying]]:
     listed = [] if given.benign is None else read_benign(given.benign)
     works: list[Callable[[], Trying]] = [
@@ -347,10 +358,13 @@ def _closing(adapter: Adapter, work: Callable[[Adapter], Trying]) -> Trying:
         adapter.close()
 
 
+def _kinds(given: Given) -> list[str]:
+    """The subjects that do nothing right."""
+    return [f"{how} {name}" for how in ("raw", "bare", "adapter") for name in NOTHING] if given.nothing else []
+
+
 def _nothings(given: Given) -> list[Callable[[], Trying]]:
-    kinds = [f"{how} {name}" for how in ("raw", "bare", "adapter") for name in NOTHING]
-    chosen = [kind for kind in kinds if given.nothing and _wanted(given, "nothing", kind)]
-    return [partial(try_nothing, kind, given.nothing) for kind in chosen]
+    return [partial(try_nothing, kind, given.nothing) for kind in _kinds(given) if _wanted(given, "nothing", kind)]
 
 
 def _wanted(given: Given, part: str, name: str) -> bool:
