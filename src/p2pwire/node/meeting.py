@@ -189,7 +189,7 @@ class Meeting:
             self._publish()
         origin = Origin.of(link.identity, link.remote)
         if link.scope is not None:
-            origin = attrs.evolve(origin, scope=link.scope)
+            origin = Origin(origin.identity, origin.group, link.scope)
         target = None if link.attempt is None else link.attempt.target
         dialled = None if target is None else target.endpoint
         link.exchange = self._exchange.open_link(origin, self._core.now, dialled=dialled)

@@ -39,7 +39,7 @@ class OwnRecord:
         self._listening: tuple[Endpoint, ...] = ()
         self._interfaces: dict[bytes, None] = {}
         self._reports: dict[bytes, set[bytes]] = {}
-        self._signed: tuple[Endpoint, ...] = ()
+        self._stated: tuple[Endpoint, ...] = ()
         self._sequence = 0
         self._renew_at = inf
 
@@ -92,7 +92,7 @@ class OwnRecord:
         return None if self._renew_at == inf else self._renew_at
 
     def _review(self, now: float, unix_time: float) -> None:
-        if self._listening and self.endpoints() != self._signed:
+        if self._listening and self.endpoints() != self._stated:
             self._sign(now, unix_time)
 
     def _sign(self, now: float, unix_time: float) -> None:
@@ -100,7 +100,7 @@ class OwnRecord:
             self.record, self._renew_at = None, inf
             return
         self._sequence = max(self._sequence + 1, int(unix_time))  # [PX-002]
-        self._signed = self.endpoints()
-        addresses = [endpoint.to_address() for endpoint in self._signed]
+        self._stated = self.endpoints()
+        addresses = [endpoint.to_address() for endpoint in self._stated]
         self.record = sign_record(self._identity, sequence=self._sequence, ttl=RECORD_TTL, flags=0, addresses=addresses)
         self._renew_at = now + RECORD_RENEWAL
