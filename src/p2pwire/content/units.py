@@ -119,7 +119,10 @@ class UnitMap(Bitmap):
         added: list[Span] = []
         end = self.limit - 1
         for first, last in spans:
-            if first <= end:
+            if first == last <= end:  # as they are told one by one
+                if self.add_number(first):
+                    added.append((first, last))
+            elif first <= end:
                 added += self.add_span(first, min(last, end))
         return added
 
