@@ -157,12 +157,12 @@ def _before_each(make: Callable[[int], Iterable[bytes]]) -> None:
     add = Outbox.add
     begun: dict[int, int] = {}
 
-    def more(self: Any, *parts: Any, answer: bool = False) -> None:
-        first = bytes(parts[0][:1])
+    def more(self: Any, frame: Any, *, answer: bool = False) -> None:
+        first = bytes(frame[:1])
         count = begun[id(self)] = 0 if first == bytes([FrameType.HELLO]) else begun.get(id(self), 0) + 1
-        for frame in make(count) if count else ():
-            add(self, frame)
-        add(self, *parts, answer=answer)
+        for before in make(count) if count else ():
+            add(self, before)
+        add(self, frame, answer=answer)
 
     Outbox.add = more
 

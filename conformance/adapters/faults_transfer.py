@@ -36,15 +36,14 @@ def _sends(kind: FrameType, change: Any) -> None:
     """Send what this makes of each frame of one kind."""
     add = Outbox.add
 
-    def changed(self: Any, *parts: Any, answer: bool = False) -> None:
-        frame = b"".join(parts)
+    def changed(self: Any, frame: Any, *, answer: bool = False) -> None:
         if frame[0] == kind:
             frame = change(msg.decode_frame(kind, memoryview(frame)[3:])).encode_frame()
         add(self, frame, answer=answer)
 
     def one_by_one(self: Any, frames: Any, size: int) -> None:
         for parts in frames:
-            self.add(*parts)
+            self.add(b"".join(parts))
 
     Outbox.add = changed
     Outbox.add_run = one_by_one

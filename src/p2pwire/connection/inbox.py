@@ -28,7 +28,7 @@ class Inbox:
     """One stream of bytes, whatever pieces it comes in [GN-002]. `len()` is how many bytes are not parsed.
 
     Records are decrypted as they come, straight from the caller's buffer, and their frames parsed when they are asked
-    for: only the beginning of a record is ever copied.
+    for. Copied is the beginning of a record that is not whole, and what a frame says, but no content.
     """
 
     __slots__ = ("_at", "_failed", "_opener", "_plain", "_records", "_rest", "_size")
@@ -38,10 +38,10 @@ class Inbox:
         self._rest = bytearray()
         """What is no whole record yet; before records come, all."""
         self._opener: RecordOpener | None = None
-        self._records: list[memoryview | SilentFault] = []
+        self._records: list[bytes | SilentFault] = []
         """Decrypted and not looked at: as few as one read brings. A fault is raised where it is reached."""
         self._failed = False
-        self._plain: memoryview | None = None
+        self._plain: bytes | None = None
         self._at = 0
 
     def __len__(self) -> int:
@@ -114,22 +114,27 @@ class Inbox:
         self._at = 0
         return True
 
+    def goes_on_with(self, frame_type: int) -> bool:
+        """Whether the open record's next frame is of this type."""
+        plain = self._plain
+        return plain is not None and plain[self._at] == frame_type
+
     def take(self, frame_type: int, taker: Callable[[memoryview, int], int], told: Collection[object]) -> None:
-        """If the open record goes on with a frame of this type, let somebody take whole frames of it: from a place in
-        it to the one that he returns. If he takes all, go on with the next record, until something is told.
+        """While the open record goes on with a frame of this type, let somebody take whole frames of it: from a place
+        in it to the one that he returns. If he takes all, go on with the next record, until something is told.
 
         Raises `SilentFault` as `open_record` does.
         """
         while (plain := self._plain) is not None and plain[self._at] == frame_type:
-            self._at = taker(plain, self._at)
+            self._at = taker(memoryview(plain), self._at)
             if self._at < len(plain):
                 return
             self._plain = None
             if told or not self.open_record():
                 return
 
-    def frame(self) -> tuple[int, memoryview] | None:
-        """Type and body of the open record's next frame; None: open the next record.
+    def frame(self) -> tuple[int, bytes] | None:
+        """Type and a copy of the body of the open record's next frame; None: open the next record.
 
         Raises `LinkFault` where no whole frame is left [EN-008] [EN-009].
         """
@@ -170,14 +175,14 @@ class Inbox:
                     if len(rest) < LENGTH_SIZE or len(rest) < LENGTH_SIZE + _checked(rest, 0):
                         return
                     with memoryview(rest) as whole, whole[LENGTH_SIZE:] as ciphertext:
-                        self._records.append(memoryview(opener.open(ciphertext)))
+                        self._records.append(opener.open(ciphertext))
                     rest.clear()
                     continue
                 start = at + LENGTH_SIZE
                 if start > size or (end := start + _checked(data, at)) > size:
                     rest += data[at:]
                     return
-                self._records.append(memoryview(opener.open(data[start:end])))
+                self._records.append(opener.open(data[start:end]))
                 at = end
         except DecryptionFailed as error:
             self._fail(str(error))

@@ -37,15 +37,17 @@ def input_of(session: Session, frame_type: int) -> Input:
     return LinkInput.UNKNOWN_CRITICAL if is_critical(frame_type) else LinkInput.UNKNOWN_IGNORABLE
 
 
-def receive(session: Session, arrived: Input, frame_type: int, body: memoryview) -> msg.Close | None:
+def receive(session: Session, arrived: Input, frame_type: int, body: bytes) -> msg.Close | None:
     """One frame that may come now. Returns CLOSE. Raises `DecodeError` and `LinkFault`."""
     if arrived is not _DATA:
         session.requests.tell_blocks()
-    if isinstance(arrived, FrameType):
-        frame = msg.decode_frame(frame_type, body)
-        if isinstance(frame, msg.Close):
-            return frame
-        counted = _HANDLERS[frame_type](session, frame)
+    handler = _HANDLERS.get(frame_type)
+    if handler is not None:
+        counted = handler(session, msg.decode_frame(frame_type, body))
+    elif arrived is FrameType.CLOSE:
+        close = msg.decode_frame(frame_type, body)
+        assert isinstance(close, msg.Close)
+        return close
     else:
         counted = True
         if arrived is LinkInput.EXTENSION:
@@ -163,7 +165,7 @@ def _on_have(session: Session, frame: msg.Have) -> bool:
     topic = session.topics.of_remote(frame.handle)
     if topic is None:
         return True
-    added = topic.units.add((span.first, span.last) for span in frame.spans)
+    added = topic.units.add([(span.first, span.last) for span in frame.spans])
     if added:
         session.events.append(ev.UnitsChanged(topic.name, tuple(added), ()))
     return not added
@@ -172,7 +174,7 @@ def _on_have(session: Session, frame: msg.Have) -> bool:
 def _on_lost(session: Session, frame: msg.Lost) -> bool:
     topic = session.topics.of_remote(frame.handle)
     if topic is not None:
-        removed = topic.units.remove((span.first, span.last) for span in frame.spans)
+        removed = topic.units.remove([(span.first, span.last) for span in frame.spans])
         if removed:
             session.events.append(ev.UnitsChanged(topic.name, (), tuple(removed)))
     return True
@@ -244,11 +246,11 @@ def _on_get_peers(session: Session, frame: msg.GetPeers) -> bool:
     return True
 
 
-def _on_extension(session: Session, frame_type: int, body: memoryview) -> None:
+def _on_extension(session: Session, frame_type: int, body: bytes) -> None:
     found = session.extensions.incoming(frame_type)
     assert found is not None
     name, index = found
-    session.events.append(ev.ExtensionReceived(name, index, bytes(body)))
+    session.events.append(ev.ExtensionReceived(name, index, body))
 
 
 _FRAME_TYPES: Final[Mapping[int, FrameType]] = {int(frame_type): frame_type for frame_type in FrameType}

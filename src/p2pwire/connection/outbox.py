@@ -50,12 +50,12 @@ class Outbox:
         """Handshake bytes, which go as they are and before all frames."""
         self._plain.append(data)
 
-    def add(self, *parts: Buffer, answer: bool = False) -> None:
-        """One whole frame, in parts that are joined only inside a record [EN-007]."""
-        frame, gathered = parts[0], self._gathered
-        size = len(frame) if len(parts) == 1 else sum(map(len, parts))
-        if size > SMALL or len(parts) > 1:
-            self._frames.append(parts)
+    def add(self, frame: Buffer, *, answer: bool = False) -> None:
+        """One whole frame."""
+        size = len(frame)
+        gathered = self._gathered
+        if size > SMALL:
+            self._frames.append((frame,))
             self._gathered = None
         elif gathered is not None and len(gathered) + size <= GATHERED:
             gathered += frame
@@ -67,7 +67,8 @@ class Outbox:
             self.answers += size
 
     def add_run(self, frames: Iterable[tuple[Buffer, ...]], size: int) -> None:
-        """Frames with blocks, which are not small, each in parts; of so many bytes together."""
+        """Frames with blocks, which are not small, of so many bytes together; each in parts that are joined only inside
+        a record [EN-007]."""
         self._frames.extend(frames)
         self._gathered = None
         self.waiting += size

@@ -203,7 +203,7 @@ def _extension(session: Session, command: cmd.SendExtension) -> None:
     if len(command.body) > MAX_FRAME_BODY:
         raise LocalProtocolError(f"extension: {len(command.body)} bytes, the limit is {MAX_FRAME_BODY}")
     _check_room(session, "extension")
-    session.outbox.add(msg.FrameHeader(frame_type, len(command.body)).encode(), command.body)
+    session.outbox.add(msg.FrameHeader(frame_type, len(command.body)).encode() + command.body)
 
 
 # --- checks ---
