@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
+from math import inf
 from typing import Final, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -22,12 +23,28 @@ def earliest(*times: float | None) -> float | None:
     return found
 
 
+class Horizon:
+    """Up to when nothing is due, so that after most events nobody need ask what is: alarms that are set move it nearer,
+    and who has come so far looks for what is next."""
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at = inf
+
+    def near(self, when: float) -> None:
+        """Something is to be done then."""
+        if when < self.at:
+            self.at = when
+
+
 class Alarms(Generic[Key]):
     """A heap of times whose entries are left behind when a key's time changes, and skipped when they come up."""
 
-    __slots__ = ("_heap", "_order", "_times")
+    __slots__ = ("_heap", "_horizon", "_order", "_times")
 
-    def __init__(self) -> None:
+    def __init__(self, horizon: Horizon | None = None) -> None:
+        self._horizon = horizon or Horizon()
         self._times: dict[Key, float] = {}
         self._heap: list[tuple[float, int, Key]] = []
         self._order = count()  # keys need not be comparable
@@ -43,6 +60,7 @@ class Alarms(Generic[Key]):
         if self._times.get(key) == when:
             return
         self._times[key] = when
+        self._horizon.near(when)
         heappush(self._heap, (when, next(self._order), key))
         if len(self._heap) > 2 * len(self._times) + _SLACK:
             self._heap = [(time, next(self._order), name) for name, time in self._times.items()]

@@ -28,8 +28,8 @@ class Announcing:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._alarms: Alarms[Swarm] = Alarms()
-        self._held_back: Alarms[Link] = Alarms()
+        self._alarms: Alarms[Swarm] = Alarms(core.horizon)
+        self._held_back: Alarms[Link] = Alarms(core.horizon)
 
     def link_opened(self, swarm: Swarm, link: Link) -> None:
         """The topic is open on a link: it is told everything [TR-012]."""

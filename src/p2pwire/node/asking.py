@@ -85,7 +85,7 @@ class Asking:
     def __init__(self, core: Core, config: AskingConfig) -> None:
         self._core = core
         self._config = config
-        self._endgames: Alarms[Swarm] = Alarms()
+        self._endgames: Alarms[Swarm] = Alarms(core.horizon)
 
     # --- what may be asked for ---
 

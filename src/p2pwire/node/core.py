@@ -12,6 +12,7 @@ import attrs
 from p2pwire.connection.commands import Command, LocalProtocolError
 from p2pwire.connection.config import Offer
 from p2pwire.node.actions import Action, Transmit
+from p2pwire.node.alarms import Horizon
 from p2pwire.node.events import NodeEvent
 from p2pwire.node.link import Link
 from p2pwire.node.swarm import Swarm
@@ -42,6 +43,8 @@ class Core:
     """topic -> offer: what connections may answer JOIN with. A fetch that failed is in `swarms` and not here."""
     actions: deque[Action] = attrs.field(factory=deque)
     events: deque[NodeEvent] = attrs.field(factory=deque)
+    horizon: Horizon = attrs.field(factory=Horizon)
+    """Before this time nothing is to be done unless something comes in."""
     unsettled: dict[Link, None] = attrs.field(factory=dict)
     """Links that have to be looked at again, in order."""
     restless: dict[Swarm, None] = attrs.field(factory=dict)

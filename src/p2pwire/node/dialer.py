@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from p2pwire.node.address import Endpoint, Scope
-from p2pwire.node.alarms import Alarms, earliest
+from p2pwire.node.alarms import Alarms, Horizon, earliest
 from p2pwire.node.bans import Bans
 from p2pwire.node.dialqueue import Candidate, DialQueues, DialTarget, Local, SourceName, SourceQueue
 from p2pwire.node.dialrules import Backoff, PortLimits
@@ -117,7 +117,13 @@ class Dialer:
     """Chooses dials; the caller makes them and reports what came of each. Times are monotonic seconds."""
 
     def __init__(
-        self, book: PeerBook, bans: Bans, *, random: Callable[[int], bytes], limits: DialLimits | None = None
+        self,
+        book: PeerBook,
+        bans: Bans,
+        *,
+        random: Callable[[int], bytes],
+        limits: DialLimits | None = None,
+        horizon: Horizon | None = None,
     ) -> None:
         self._book = book
         self._bans = bans
@@ -137,8 +143,9 @@ class Dialer:
         self._links: dict[bytes, _Linked] = {}
         self._slots: dict[DialTarget, _Slot] = {}
         self._dialled: set[Endpoint] = set()
-        self._queues = DialQueues(limits.parallel, limits.per_minute)
-        self._alarms: Alarms[Candidate] = Alarms()
+        self._horizon = horizon = horizon or Horizon()
+        self._queues = DialQueues(limits.parallel, limits.per_minute, horizon)
+        self._alarms: Alarms[Candidate] = Alarms(horizon)
         self._quiet = False
 
     # --- What is wanted ---------------------------------------------------------------------------------------------
@@ -289,7 +296,7 @@ class Dialer:
     def closed(self, identity: bytes, now: float, *, target: DialTarget | None = None, reconnect: bool = True) -> None:
         """An established link is over. `target`: what was dialled for it; `reconnect`: False for DUPLICATE and SELF,
         which cause no new dial to the peer."""
-        self._quiet = False
+        self._stir()
         link = self._links[identity]
         link.count -= 1
         worked = now - link.since >= self._limits.stable  # [TM-022]
@@ -368,7 +375,7 @@ class Dialer:
 
     def _settle(self, candidate: Candidate, now: float) -> None:
         """Put the candidate where it belongs now."""
-        self._quiet = False
+        self._stir()
         self._queues.dequeue(candidate, now)
         self._alarms.cancel(candidate)
         if any(name in self._busy for name in candidate.names):
@@ -384,6 +391,11 @@ class Dialer:
             wake = min(wake, free_at)
         if wake < inf:
             self._alarms.set(candidate, wake)
+
+    def _stir(self) -> None:
+        """Somebody may be dialled now who could not be before."""
+        self._quiet = False
+        self._horizon.near(-inf)
 
     def _prospects(self, candidate: Candidate) -> tuple[tuple[Endpoint, ...], dict[SourceName, bool]]:
         """Where the candidate could be dialled, and by whose word; nowhere if no topic wants it."""
@@ -424,7 +436,7 @@ class Dialer:
         return target
 
     def _end_dial(self, target: DialTarget, slot: _Slot, now: float) -> None:
-        self._quiet = False
+        self._stir()
         candidate = slot.candidate
         self._queues.end(slot.queue, now)
         self._dialled.discard(target.endpoint)

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from p2pwire.node.address import Endpoint
-from p2pwire.node.alarms import Alarms
+from p2pwire.node.alarms import Alarms, Horizon
 from p2pwire.node.dialrules import FREE, Window
 
 
@@ -142,7 +142,7 @@ class SourceQueue:
 class DialQueues:
     """The queues of all sources. Times are monotonic seconds."""
 
-    def __init__(self, parallel: int, per_minute: int) -> None:
+    def __init__(self, parallel: int, per_minute: int, horizon: Horizon) -> None:
         """Bounds of each source: dials in progress, and dials begun in a minute."""
         self._parallel = parallel
         self._per_minute = per_minute
@@ -150,7 +150,7 @@ class DialQueues:
         self._sources: dict[SourceName, SourceQueue] = {}
         self._turns: OrderedDict[SourceQueue, None] = OrderedDict()
         self._groups: dict[bytes | None, int] = {}
-        self._alarms: Alarms[SourceQueue] = Alarms()
+        self._alarms: Alarms[SourceQueue] = Alarms(horizon)
 
     def enqueue(self, candidate: Candidate, sources: Mapping[SourceName, bool], now: float) -> None:
         """The candidate, with its endpoint and group set, is ready, by the word of these sources: name -> whether the

@@ -54,7 +54,7 @@ class Downloads:
         self._asking = asking
         self._announcing = announcing
         self._picking = picking
-        self._alarms: Alarms[Swarm] = Alarms()
+        self._alarms: Alarms[Swarm] = Alarms(core.horizon)
 
     # --- phases ---
 

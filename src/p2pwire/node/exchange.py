@@ -15,7 +15,7 @@ import attrs
 from p2pwire.connection.budget import TokenBucket
 from p2pwire.connection.commands import SharePeers
 from p2pwire.node.address import Endpoint, Scope
-from p2pwire.node.alarms import Alarms, earliest
+from p2pwire.node.alarms import Alarms, Horizon, earliest
 from p2pwire.node.dialrules import Window
 from p2pwire.node.members import OWN_NUMBER, Member, Members
 from p2pwire.node.peerbook import Origin, Outcome, PeerBook
@@ -128,15 +128,23 @@ class Received:
 class Exchange:
     """All links' exchange. Times are monotonic seconds except `unix_time`."""
 
-    def __init__(self, book: PeerBook, *, random: Callable[[int], bytes], limits: ExchangeLimits | None = None) -> None:
+    def __init__(
+        self,
+        book: PeerBook,
+        *,
+        random: Callable[[int], bytes],
+        limits: ExchangeLimits | None = None,
+        horizon: Horizon | None = None,
+    ) -> None:
         self._book = book
+        self._horizon = horizon or Horizon()
         self._random = random
         self._limits = ExchangeLimits() if limits is None else limits
         self._members = Members(self._limits.members)
         self._swarms: dict[bytes, _Swarm] = {}
         self._links: dict[ExchangeLink, None] = {}
-        self._lapses: Alarms[tuple[bytes, bytes]] = Alarms()
-        self._deadlines: Alarms[tuple[ExchangeLink, bytes]] = Alarms()
+        self._lapses: Alarms[tuple[bytes, bytes]] = Alarms(self._horizon)
+        self._deadlines: Alarms[tuple[ExchangeLink, bytes]] = Alarms(self._horizon)
         self._stale: dict[tuple[ExchangeLink, bytes], None] = {}
         """Topics of links whose deadline may be another one."""
         self._ready: dict[ExchangeLink, dict[bytes, None]] = {}
@@ -175,7 +183,7 @@ class Exchange:
         link.shares[topic] = _Share(frames, received, pushes, told=told)
         swarm = self._swarms.setdefault(topic, _Swarm())
         swarm.links[link] = None
-        self._stale[link, topic] = None
+        self._review(link, topic)
         identity = link.origin.identity
         self._book.vouch(identity, link.origin, topic)  # that it is in the swarm is the peer's own word
         swarm.present[identity] = swarm.present.get(identity, 0) + 1
@@ -192,7 +200,7 @@ class Exchange:
         share = link.shares.get(topic)
         if share is not None:
             share.pushes = pushes
-            self._stale[link, topic] = None
+            self._review(link, topic)
 
     def ask(self, link: ExchangeLink, topic: bytes, count: int) -> None:
         """GET_PEERS came: `count` records at most, as soon as the buckets allow it, if there are any now [PX-055].
@@ -204,7 +212,7 @@ class Exchange:
         if share is not None:
             added, _ = self._news(link, topic, share)
             share.asked = count if added else 0
-            self._stale[link, topic] = None
+            self._review(link, topic)
 
     def set_own_record(self, record: bytes) -> None:
         """One's own signed record, made or renewed: told to everyone who has an older one or none."""
@@ -291,7 +299,7 @@ class Exchange:
         link.sent.take(0, now)
         for topic in list(self._ready.get(link, ())):
             self._unready(link, topic)
-            self._stale[link, topic] = None  # it comes to the end of the turn
+            self._review(link, topic)  # it comes to the end of the turn
             share = link.shares[topic]
             if self._ready_at(link, topic, share, now) > now:
                 continue
@@ -444,7 +452,12 @@ class Exchange:
     def _changed(self, topic: bytes, swarm: _Swarm) -> None:
         """Others may be shared in the topic now."""
         for link in swarm.links:
-            self._stale[link, topic] = None
+            self._review(link, topic)
+
+    def _review(self, link: ExchangeLink, topic: bytes) -> None:
+        """What is to be told on the link may be due at another time."""
+        self._stale[link, topic] = None
+        self._horizon.near(-inf)
 
     def _unready(self, link: ExchangeLink, topic: bytes) -> None:
         ready = self._ready.get(link)

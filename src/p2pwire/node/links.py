@@ -59,7 +59,7 @@ class Links:
         self._downloads = Downloads(core, self._asking, self._announcing, config.picker)
         self._seeding = Seeding(core, config.uploads, self._downloads, self._announcing, config.outflow)
         self._joining = Joining(core, self.meeting, self._downloads, self._seeding)
-        self._alarms: Alarms[Link] = Alarms()
+        self._alarms: Alarms[Link] = Alarms(core.horizon)
         self._last_link = 0
         self._ordinal = 0
 
@@ -221,13 +221,18 @@ class Links:
                     self._settle(link)
             while core.withdrawn:
                 self._joining.leave(core.withdrawn.pop())
-            self._asking.wake()
-            self.meeting.tell()
+            if core.restless:
+                self._asking.wake()
+            if core.horizon.at <= core.now:
+                self.meeting.tell()
             self._seeding.give_turns()
-            self._downloads.write()
+            if core.unwritten:
+                self._downloads.write()
             if not core.unsettled:
                 break
-        self.meeting.dial()
+        if core.horizon.at <= core.now:
+            self.meeting.dial()
+            core.horizon.at = self._next_due()
 
     def _settle(self, link: Link) -> None:
         connection = link.connection
@@ -331,7 +336,11 @@ class Links:
 
     def next_timeout(self) -> float | None:
         """When `on_time` is to be called."""
-        return earliest(
+        at = self._core.horizon.at
+        return None if at == inf else at
+
+    def _next_due(self) -> float:
+        due = earliest(
             self._alarms.next(),
             self._asking.next_timeout(),
             self._downloads.next_timeout(),
@@ -339,6 +348,7 @@ class Links:
             self._seeding.next_timeout(),
             self.meeting.next_timeout(),
         )
+        return inf if due is None else due
 
     # --- events: the handshake ---
 

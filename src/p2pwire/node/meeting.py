@@ -7,6 +7,7 @@ each other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Final
 
 import attrs
@@ -52,8 +53,8 @@ class Meeting:
         self._published: bytes | None = None
         self._book = PeerBook(identity.public, random=core.random)
         self._bans = Bans()
-        self._exchange = Exchange(self._book, random=core.random)
-        self._dialer = Dialer(self._book, self._bans, random=core.random, limits=limits)
+        self._exchange = Exchange(self._book, random=core.random, horizon=core.horizon)
+        self._dialer = Dialer(self._book, self._bans, random=core.random, limits=limits, horizon=core.horizon)
         self._attempts: dict[int, Attempt] = {}
         self._last_attempt = 0
         self._given: dict[Endpoint, dict[bytes, None]] = {}
@@ -80,6 +81,7 @@ class Meeting:
         self._publish()
 
     def _publish(self) -> None:
+        self._core.horizon.near(-inf)
         if self._own.record is None or self._own.record == self._published:
             return
         self._published = self._own.record

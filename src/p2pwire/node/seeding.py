@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
+from math import inf
 from typing import Final
 
 from p2pwire.connection import events as ev
@@ -92,6 +93,7 @@ class Seeding:
     def _interest(self, link: Link) -> None:
         if link.established:
             self._carry_out(self._uploads.interest(link.id, bool(link.interests), self._core.now))
+            self._core.horizon.near(self._uploads.next_timeout() or inf)
 
     def blocks_received(self, link: Link, blocks: int, size: int) -> None:
         """Verified blocks that were missing came: so many, of so many bytes."""
@@ -234,6 +236,7 @@ class Seeding:
         outflow = self._outflow
         while outflow.waits and (number := outflow.next(self._rank, self._core.now)) is not None:
             self._core.transmit(self._core.links[number])
+        self._core.horizon.near(outflow.next_timeout() or inf)
 
     def _rank(self, number: int) -> tuple[int, int]:
         """Of what the link would send: how many of its swarm hold it, or were sent it; then how much the peer has."""
