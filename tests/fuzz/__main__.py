@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz NAME… | --all [--time 60]`: feed targets any bytes, from the corpus on.
+"""`python -m tests.fuzz NAME… | --all [--time 60] [--jobs N]`: feed targets any bytes, from the corpus on.
 
 Needs atheris: `pip install -e '.[dev,fuzz]'`. The corpus is replayed without it by `test_replay`.
 """
@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -32,23 +34,24 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TARGETS)}")
     parser.add_argument("--all", action="store_true", help="all targets, one after the other")
     parser.add_argument("--time", type=int, default=60, metavar="SECONDS", help="for each target (default: 60)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="so many targets at a time (default: 1)")
     parser.add_argument("--keep", action="store_true", help="minimise what was found, and put it into the corpus")
     parser.add_argument("--coverage", action="store_true", help="only say which lines the corpus reaches")
     options = parser.parse_args()
     names = list(TARGETS) if options.all else options.names
     if not names or set(names) - set(TARGETS):
         parser.error(f"names of targets, or --all: {', '.join(TARGETS)}")
-    failed = 0
-    for name in names:
-        if options.coverage:
+    if options.coverage:
+        for name in names:
             print(f"{name}: {covered(TARGETS[name], corpus(name))}")
-        else:
-            failed += not fuzz(name, TARGETS[name], options.time, keep=options.keep)
-    return failed
+        return 0
+    with ThreadPoolExecutor(options.jobs) as pool:
+        return list(pool.map(partial(fuzz, seconds=options.time, keep=options.keep), names)).count(False)
 
 
-def fuzz(name: str, target: Target, seconds: int, *, keep: bool) -> bool:
+def fuzz(name: str, *, seconds: int, keep: bool) -> bool:
     """One target; whether nothing was found."""
+    target = TARGETS[name]
     with tempfile.TemporaryDirectory() as directory:
         seeds, found, words = Path(directory, "seeds"), Path(directory, "found"), Path(directory, "words")
         seeds.mkdir()
