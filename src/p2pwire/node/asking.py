@@ -135,7 +135,8 @@ class Asking:
         """The other side holds more, or less."""
         if swarm.picker is not None and swarm.phase is Phase.CONTENT:
             swarm.picker.units_added(link.id, event.added)
-            swarm.picker.units_removed(link.id, event.removed)
+            if event.removed:
+                swarm.picker.units_removed(link.id, event.removed)
             self._whet_if_of_use(swarm, swarm.picker, (link.id,))
             self._tell_interest(swarm, link)
 

@@ -20,6 +20,8 @@ from p2pwire.node.serving import Chunk, Serving
 from p2pwire.node.swarm import Swarm
 from p2pwire.wire.registry import CONTROL_BURST, CONTROL_BYTES_BURST, CONTROL_BYTES_RATE, CONTROL_RATE, Suite
 
+_OPEN: Final = LinkState.OPEN
+
 
 @attrs.frozen(eq=False)
 class Attempt:
@@ -194,7 +196,7 @@ class Link:
     @property
     def established(self) -> bool:
         """Whether frames of topics may flow."""
-        return self.established_at > 0 and self.connection.state is LinkState.OPEN
+        return self.established_at > 0 and self.connection.state is _OPEN
 
     @property
     def group(self) -> bytes:

@@ -40,6 +40,8 @@ _ENOUGH_UNWRITTEN: Final = MAX_UNWRITTEN_BLOCKS + 1 - MAX_RUN
 """verified blocks that wait for the disk above which a link is held: a further run, which comes as a whole, is then
 still within the limit [FC-033]."""
 
+_OPEN: Final = LinkState.OPEN
+
 _REQUESTS_LIKE_A_BLOCK: Final = 50
 """open requests of the other side that take about as much memory as a block."""
 
@@ -130,7 +132,7 @@ class Links:
         """Whether an open link has nothing to send, which changes nothing: so ends each answer to `Transmit`."""
         connection = link.connection
         self._seeding.carrier_free(link)
-        nothing = not connection.has_output and connection.state is LinkState.OPEN
+        nothing = not connection.has_output and connection.state is _OPEN
         if nothing and not self._seeding.has_turn(link):
             link.transmitting = False
             return True
@@ -139,10 +141,13 @@ class Links:
     def data_to_send(self, link: Link) -> list[Buffer]:
         """What there is to send."""
         self._seeding.feed(link)
-        buffers = link.connection.data_to_send(self._core.now)
+        connection = link.connection
+        free = connection.can_send and connection.wants_data and connection.state is _OPEN
+        buffers = connection.data_to_send(self._core.now)
         if not buffers:
             link.transmitting = False
-        self._core.unsettle(link)
+        if not free:  # else nothing has waited for the room that there is now
+            self._core.unsettle(link)
         return buffers
 
     def send_extension(self, number: int, command: SendExtension) -> None:
@@ -254,12 +259,14 @@ class Links:
                 self.meeting.tell_link(link)
             if len(link.serving):
                 self._seeding.serve(link)
-        if link.broken and connection.has_output:
-            self._core.unsettle(link)
-        elif connection.has_output:
-            self._core.transmit(link)
-        self._seeding.offer(link)
-        if connection.finished and link.over and not link.stalled:
+        if connection.has_output:
+            if link.broken:
+                self._core.unsettle(link)
+            else:
+                self._core.transmit(link)
+        if link.readings:
+            self._seeding.offer(link)
+        if link.over and connection.finished and not link.stalled:
             self._hang_up(link)
             return
         if not link.asked_to_read and connection.wants_data and not link.stalled:
@@ -269,11 +276,13 @@ class Links:
 
     def _take_events(self, link: Link) -> None:
         """Take what happened on a link, until too many of its blocks wait for the disk [FC-033]."""
-        self._hold_or_go_on(link)
         connection, handlers = link.connection, self._HANDLERS
-        while not link.stalled and (event := connection.next_event()) is not None:
+        while True:
+            if link.unwritten or link.stalled:
+                self._hold_or_go_on(link)
+            if link.stalled or (event := connection.next_event()) is None:
+                return
             handlers[type(event)](self, link, event)
-            self._hold_or_go_on(link)
 
     def _hold_or_go_on(self, link: Link) -> None:
         connection = link.connection
@@ -281,7 +290,7 @@ class Links:
         # What is held for what the other side asked for counts as well, so that one link does not fill the memory both
         # ways. What waits for the disk gets less by itself, so nothing is held up for ever.
         enough = max(0, _ENOUGH_UNWRITTEN - link.serving.prepared - len(link.serving) // _REQUESTS_LIKE_A_BLOCK)
-        stalled = link.unwritten > enough and connection.state is LinkState.OPEN
+        stalled = link.unwritten > enough and connection.state is _OPEN
         if stalled is not link.stalled:
             link.stalled = stalled
             if stalled:

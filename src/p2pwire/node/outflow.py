@@ -73,6 +73,8 @@ class Outflow:
         self._busy: dict[int, _Lane] = {}
         self._forgive_at = inf
         """No carrier has taken too long before."""
+        self._full = False
+        """Enough was handed out when that was last looked at, and since then nothing was sent or taken."""
         self._out = 0
         """Bytes handed out that are waited for."""
         self._sent = Recent(2.0)
@@ -86,7 +88,9 @@ class Outflow:
 
     def ready(self, link: int) -> None:
         """The link has a block to send; without effect while its carrier has not taken what was handed out before."""
-        lane = self._lanes.setdefault(link, _Lane())
+        lane = self._lanes.get(link)
+        if lane is None:
+            lane = self._lanes[link] = _Lane()
         if not (link in self._waiting or lane.turn or lane.given):
             lane.turns = max(lane.turns, self._floor)
             self._waiting[link] = lane
@@ -98,11 +102,13 @@ class Outflow:
             self._waiting.pop(link, None)
             self._settle(link, lane)
 
-    def taken(self, link: int) -> None:
-        """The carrier has taken all that the link has handed out."""
+    def taken(self, link: int) -> bool:
+        """The carrier has taken all that the link has handed out. Whether that was any."""
         lane = self._lanes.get(link)
-        if lane is not None and not lane.turn:
-            self._settle(link, lane)
+        if lane is None or lane.turn or not lane.given:
+            return False
+        self._settle(link, lane)
+        return True
 
     @property
     def waits(self) -> bool:
@@ -121,6 +127,7 @@ class Outflow:
         lane.turns += -(-size // BLOCK_SIZE)
         lane.probation = max(0, lane.probation - 1)
         self._sent.add(size, now)
+        self._full = False
         if not size:
             self._settle(link, lane)
         elif link in self._busy:
@@ -129,10 +136,11 @@ class Outflow:
 
     def next(self, rank: Rank, now: float) -> int | None:
         """Gives the next turn, and says to whom; None: nobody waits, or enough is handed out."""
-        if not self._waiting:
+        if not self._waiting or (self._full and now < self._forgive_at):
             return None
         self._forgive(now)
-        if self._out >= self.bound(now):
+        self._full = self._out >= self.bound(now)
+        if self._full:
             return None
         least = min(lane.turns for lane in self._waiting.values())
         self._floor = max(self._floor, least)
@@ -150,6 +158,11 @@ class Outflow:
         """Bytes that a turn is good for, beside the block that it is given for."""
         others = len(self._waiting) + len(self._busy)
         return (self.bound(now) - self._config.least) // max(1, others)
+
+    @property
+    def forgives_at(self) -> float:
+        """No later than `next_timeout`, and sooner said."""
+        return self._forgive_at
 
     def next_timeout(self) -> float | None:
         """When `next` may have something that it did not have before."""
@@ -187,4 +200,5 @@ class Outflow:
     def _settle(self, link: int, lane: _Lane) -> None:
         if self._busy.pop(link, None) is not None:
             self._out -= lane.given
+            self._full = False
         lane.given, lane.until = 0, inf

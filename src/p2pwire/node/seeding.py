@@ -190,7 +190,9 @@ class Seeding:
         link.reads -= 1
         if chunk.request.open:
             reading.data = data
-        self._core.unsettle(link)
+        if not link.transmitting:
+            # Else the adapter will come for it: then there is time enough to see what follows.
+            self._core.unsettle(link)
 
     def _read_failed(self, link: Link, swarm: Swarm, reading: Reading, error: Exception) -> None:
         link.reads -= 1
@@ -212,9 +214,9 @@ class Seeding:
 
     def carrier_free(self, link: Link) -> None:
         """The carrier has taken what it was given: it may be this link's turn again, or another's."""
-        self._outflow.taken(link.id)
-        self.offer(link)
-        self.give_turns()
+        if self._outflow.taken(link.id):
+            self.offer(link)
+            self.give_turns()
 
     def has_turn(self, link: Link) -> bool:
         """Whether the link may send blocks now."""
@@ -234,9 +236,11 @@ class Seeding:
     def give_turns(self) -> None:
         """Let links send whose turn it is."""
         outflow = self._outflow
-        while outflow.waits and (number := outflow.next(self._rank, self._core.now)) is not None:
+        if not outflow.waits:
+            return
+        while (number := outflow.next(self._rank, self._core.now)) is not None:
             self._core.transmit(self._core.links[number])
-        self._core.horizon.near(outflow.next_timeout() or inf)
+        self._core.horizon.near(outflow.forgives_at)
 
     def _rank(self, number: int) -> tuple[int, int]:
         """Of what the link would send: how many of its swarm hold it, or were sent it; then how much the peer has."""

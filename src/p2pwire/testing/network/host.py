@@ -166,10 +166,11 @@ class Host(Station):
     def pump(self) -> None:
         """Do what the node wants, hear what it tells, and set its timer."""
         node = self.program
-        while (action := node.next_action()) is not None:
-            self._perform(action)
-        while (event := node.next_event()) is not None:
-            self._hear(event)
+        if node.has_news:
+            while (action := node.next_action()) is not None:
+                self._perform(action)
+            while (event := node.next_event()) is not None:
+                self._hear(event)
         due = node.next_timeout()
         if due is not None and (self._timer is None or due < self._timer):
             self._timer = due
