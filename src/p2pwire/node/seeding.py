@@ -214,7 +214,7 @@ class Seeding:
 
     def carrier_free(self, link: Link) -> None:
         """The carrier has taken what it was given: it may be this link's turn again, or another's."""
-        if self._outflow.taken(link.id):
+        if self._outflow.taken(link.id) or link.readings:
             self.offer(link)
             self.give_turns()
 
