@@ -193,7 +193,7 @@ class Session:
 
     def say_reject(self, request: int, code: RejectCode, retry: float = 0.0) -> None:
         """REJECT of an open request of the other side; `retry` in seconds counts with CHOKED and BUSY only."""
-        delay = round(min(retry, MAX_RETRY) * 1000) if code in RETRY_CODES else 0
+        delay = round(min(retry, MAX_RETRY) * 1000) if retry and code in RETRY_CODES else 0
         frame = msg.Reject(request, code, delay).encode_frame()
         self.serving.end(request)
         self.outbox.add(frame, answer=True)

@@ -36,6 +36,8 @@ _PROOFS: Final = tuple(struct.Struct(f"{HASH}s" * hashes) for hashes in range(MA
 
 _DATA: Final = int(FrameType.DATA)
 
+_REJECT_CODES: Final = {int(code): code for code in RejectCode}
+
 
 @attrs.define(eq=False)
 class Asked:
@@ -217,7 +219,7 @@ class Requests:
         asked = self._open.pop(frame.id, None)
         if asked is None:
             raise LinkFault(CloseCode.UNSOLICITED, f"REJECT for request {frame.id}, which is not open")  # [TR-063]
-        return _ended(frame.id, asked, RejectCode(frame.code), frame.retry / 1000)
+        return _ended(frame.id, asked, _REJECT_CODES[frame.code], frame.retry / 1000)
 
     def grant(self, total: int) -> bool:
         """CREDIT came: whether more may be spent. Raises `LinkFault` PROTOCOL if it is lower than before."""
