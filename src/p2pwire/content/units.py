@@ -272,7 +272,10 @@ class BlockMap:
         """The page to be added to; None if nothing is missing in it."""
         if number in self._full:
             return None
-        return self._pages.setdefault(number, Bitmap(self._size(number)))
+        page = self._pages.get(number)
+        if page is None:
+            page = self._pages[number] = Bitmap(self._size(number))
+        return page
 
     def _fill(self, number: int) -> None:
         del self._pages[number]
