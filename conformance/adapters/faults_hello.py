@@ -127,7 +127,7 @@ def hello_values_unchecked() -> None:
 
 @mutant
 def joins_without_hello() -> None:
-    begin, identified = topics.Topics.__init__, links.Links._HANDLERS[events.PeerIdentified]
+    begin, identified = topics.Topics.__init__, links._HANDLERS[events.PeerIdentified]
 
     def generous(self: Any, *given: Any, **named: Any) -> None:
         begin(self, *given, **named)
@@ -140,7 +140,7 @@ def joins_without_hello() -> None:
                 link.connection.send(commands.Join(topic))
 
     topics.Topics.__init__ = generous
-    links.Links._HANDLERS[events.PeerIdentified] = hasty
+    links._HANDLERS[events.PeerIdentified] = hasty
 
 
 @mutant

@@ -355,7 +355,7 @@ def bad_data_ends_the_fetch() -> None:
             for found in swarms:
                 self._downloads.fail(found, ValueError("bad data"))
 
-    links.Links._HANDLERS = {**links.Links._HANDLERS, links.ev.Closed: giving_up}
+    links._HANDLERS = {**links._HANDLERS, links.ev.Closed: giving_up}
 
 
 @mutant
@@ -371,7 +371,7 @@ def bad_data_begins_the_fetch_anew() -> None:
                 found.held = swarm.BlockMap(found.held.total)
                 self._downloads._begin_content(found)
 
-    links.Links._HANDLERS = {**links.Links._HANDLERS, links.ev.Closed: anew}
+    links._HANDLERS = {**links._HANDLERS, links.ev.Closed: anew}
 
 
 @mutant

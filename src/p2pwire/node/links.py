@@ -5,9 +5,9 @@ Hands each event of a connection to the part of the node that it concerns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from p2pwire.connection import events as ev
 from p2pwire.connection.commands import CloseLink, LocalProtocolError, SendExtension
@@ -276,7 +276,7 @@ class Links:
 
     def _take_events(self, link: Link) -> None:
         """Take what happened on a link, until too many of its blocks wait for the disk [FC-033]."""
-        connection, handlers = link.connection, self._HANDLERS
+        connection, handlers = link.connection, _HANDLERS
         while True:
             if link.unwritten or link.stalled:
                 self._hold_or_go_on(link)
@@ -493,29 +493,30 @@ class Links:
     def _ignore(self, link: Link, event: object) -> None:
         """Nothing follows from it here."""
 
-    _HANDLERS: ClassVar[dict[type, Callable[[Links, Link, Any], None]]] = {
-        ev.OfferReceived: _on_offer,
-        ev.PeerIdentified: _on_identified,
-        ev.LinkEstablished: _on_established,
-        ev.Refused: _on_refused,
-        ev.TopicOpened: _on_topic_opened,
-        ev.TopicFlagsChanged: _on_topic_flags,
-        ev.TopicRefused: _on_topic_refused,
-        ev.TopicClosed: _on_topic_closed,
-        ev.ObjectLearned: _on_object,
-        ev.UnitsChanged: _on_units,
-        ev.InterestChanged: _on_interest,
-        ev.CreditReceived: _ignore,
-        ev.UnitsSuggested: _ignore,
-        ev.RequestReceived: _on_request,
-        ev.RequestCancelled: _on_cancelled,
-        ev.RequestWithdrawn: _on_withdrawn,
-        ev.BlocksReceived: _on_blocks,
-        ev.RequestEnded: _on_request_ended,
-        ev.RequestsTimedOut: _on_timed_out,
-        ev.PeersReceived: _on_peers,
-        ev.PeersWanted: _on_peers_wanted,
-        ev.PongReceived: _ignore,
-        ev.ExtensionReceived: _on_extension,
-        ev.Closed: _on_closed,
-    }
+
+_HANDLERS: Final[Mapping[type, Callable[[Links, Link, Any], None]]] = {
+    ev.OfferReceived: Links._on_offer,
+    ev.PeerIdentified: Links._on_identified,
+    ev.LinkEstablished: Links._on_established,
+    ev.Refused: Links._on_refused,
+    ev.TopicOpened: Links._on_topic_opened,
+    ev.TopicFlagsChanged: Links._on_topic_flags,
+    ev.TopicRefused: Links._on_topic_refused,
+    ev.TopicClosed: Links._on_topic_closed,
+    ev.ObjectLearned: Links._on_object,
+    ev.UnitsChanged: Links._on_units,
+    ev.InterestChanged: Links._on_interest,
+    ev.CreditReceived: Links._ignore,
+    ev.UnitsSuggested: Links._ignore,
+    ev.RequestReceived: Links._on_request,
+    ev.RequestCancelled: Links._on_cancelled,
+    ev.RequestWithdrawn: Links._on_withdrawn,
+    ev.BlocksReceived: Links._on_blocks,
+    ev.RequestEnded: Links._on_request_ended,
+    ev.RequestsTimedOut: Links._on_timed_out,
+    ev.PeersReceived: Links._on_peers,
+    ev.PeersWanted: Links._on_peers_wanted,
+    ev.PongReceived: Links._ignore,
+    ev.ExtensionReceived: Links._on_extension,
+    ev.Closed: Links._on_closed,
+}
