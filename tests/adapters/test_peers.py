@@ -564,6 +564,7 @@ async def test_a_peer_that_is_cancelled_leaves_in_order(adapter: str) -> None:
     assert (gone.code, gone.truncated) == (CloseCode.SHUTDOWN, False)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("where", ["disk_done", "receive_data", "data_to_send"])
 @pytest.mark.parametrize("adapter", ["asyncio", "trio"])
 async def test_a_mistake_in_the_program_shows_and_does_not_hang(

@@ -22,6 +22,7 @@ from p2pwire.crypto.noise import CipherState
 from p2pwire.wire import messages as msg
 from p2pwire.wire.registry import MAX_FRAME_BODY, SEND_QUEUE_DATA, CloseCode, RejectCode
 from tests.connection.remote import HELLO, Blob, Remote, config, initiator, responder
+from tests.connection.watching import attributes
 
 BLOB, OTHER = Blob(2), Blob(1, seed="other")
 TOPIC = BLOB.topic
@@ -66,7 +67,7 @@ def frozen(value: object, seen: set[int] | None = None) -> Any:
         return {repr(key): frozen(each, seen) for key, each in value.items()}
     if isinstance(value, list | tuple | deque | set | frozenset):
         return [frozen(each, seen) for each in value]
-    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    slots = [name for kind in type(value).__mro__ for name in attributes(kind)]
     assert slots or hasattr(value, "__dict__"), type(value)
     names = [name for name in slots if name not in ("__weakref__", "__dict__")] or list(vars(value))
     return type(value).__name__, {name: frozen(getattr(value, name, None), seen) for name in names}
@@ -261,6 +262,7 @@ def test_the_queue_is_full_when_it_holds_as_much_as_its_limit() -> None:
         remote.connection.send(cmd.SendExtension("test/1", 0, b""))
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     "commands",
     [

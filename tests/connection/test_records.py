@@ -68,6 +68,7 @@ def test_the_key_changes_after_each_65536th_record(suite: Suite) -> None:
     assert sealer.seal(b"y")[2:] == rekeyed.encrypt(b"y")
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("suite", [Suite.XX_AESGCM, Suite.XX_CHACHAPOLY])
 def test_the_key_changes_again_and_again(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "REKEY_INTERVAL", 3)

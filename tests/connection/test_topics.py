@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable
 
 import attrs
@@ -10,7 +11,6 @@ import pytest
 
 from p2pwire.connection import commands as cmd
 from p2pwire.connection import events as ev
-from p2pwire.connection import topics as rules
 from p2pwire.connection.config import Limits, Offer
 from p2pwire.connection.topics import MAX_ASKED
 from p2pwire.content.objects import ObjectInfo, cap, topic_of
@@ -139,15 +139,17 @@ def test_a_cap_of_the_other_role_or_another_link_is_wrong(make: MakeRemote) -> N
 
 def test_a_topic_that_is_not_known_gets_the_same_answer_after_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[bytes] = []
+    digest = hmac.digest
 
-    def counting(oid: bytes, initiator: bool, handshake_hash: bytes) -> bytes:
-        made.append(oid)
-        return cap(oid, initiator, handshake_hash)
+    def counting(key: bytes, message: bytes, name: str) -> bytes:
+        made.append(key)
+        return digest(key, message, name)
 
-    monkeypatch.setattr(rules, "cap", counting)
     remote = responder(config("alice", BLOB)).open().forget()
-    remote.say(remote.join(BLOB, 0, cap=bytes(32)))
-    remote.say(remote.join(OTHER, 1))
+    joins = remote.join(BLOB, 0, cap=bytes(32)), remote.join(OTHER, 1)
+    monkeypatch.setattr(hmac, "digest", counting)
+    remote.say(joins[0])
+    remote.say(joins[1])
     assert remote.frames == [msg.Refuse(0, 0), msg.Refuse(1, 0)]
     assert made == [BLOB.info.oid, bytes(32)]
 

@@ -216,6 +216,11 @@ def snapshot(connection: Connection) -> object:
 _SAME: Final = (Enum, int, float, str, bytes, bytearray, memoryview, type(None))
 
 
+def attributes(cls: type) -> tuple[str, ...]:
+    """The names of what objects of a class hold, beside those of its bases; compiled or not."""
+    return tuple(getattr(cls, "__mypyc_attrs__", getattr(cls, "__slots__", ())))
+
+
 def _plain(value: Any, seen: set[int]) -> object:
     if isinstance(value, _SAME):
         return bytes(value) if isinstance(value, bytearray | memoryview) else value
@@ -231,7 +236,7 @@ def _plain(value: Any, seen: set[int]) -> object:
         return tuple(_plain(each, seen) for each in value)
     if isinstance(value, set | frozenset):
         return frozenset(value)
-    names = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ())]
+    names = [name for cls in type(value).__mro__ for name in attributes(cls)]
     if type(value).__module__.startswith("p2pwire.") and names:
         return tuple((name, _plain(getattr(value, name), seen)) for name in names if hasattr(value, name))
     return id(value)

@@ -286,6 +286,7 @@ def test_low_order_keys_are_refused_wherever_they_come(key: bytes) -> None:
             reader.read_message(message)
 
 
+@pytest.mark.interpreted
 def test_a_zero_result_ends_the_handshake_even_without_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(noise, "_LOW_ORDER", frozenset())
     responder = side(Suite.XX_AESGCM, initiator=False)

@@ -65,6 +65,7 @@ def test_a_carrier_without_ip_bans_the_identity_alone() -> None:
     assert not bans.refuses(identity("other"), None, 1.0)
 
 
+@pytest.mark.interpreted
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bans_module, "BANS_KEPT", 8)
     bans = Bans()

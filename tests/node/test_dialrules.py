@@ -63,6 +63,7 @@ def test_many_failures_do_not_overflow() -> None:
         assert failures.failed("a", 0.0) <= 86400.0
 
 
+@pytest.mark.interpreted
 def test_failures_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialrules, "ENTRIES_KEPT", 4)
     failures = backoff()

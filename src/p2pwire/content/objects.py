@@ -60,8 +60,8 @@ class ObjectInfo:
     Length and root rebuild the id, so the root is as secret as the id and not shown.
     """
 
-    kind: int = attrs.field(validator=[attrs.validators.ge(0), attrs.validators.lt(2**8)])
-    """`ObjectKind`."""
+    kind: ObjectKind | int = attrs.field(validator=[attrs.validators.ge(0), attrs.validators.lt(2**8)])
+    """A number that is no `ObjectKind`: this version does not understand it."""
     length: int = attrs.field(validator=[attrs.validators.ge(0), attrs.validators.lt(2**64)])
     """Bytes of its content: the file, or the manifest."""
     root: bytes = attrs.field(repr=False, validator=[attrs.validators.min_len(HASH), attrs.validators.max_len(HASH)])
