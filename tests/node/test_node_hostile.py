@@ -184,6 +184,23 @@ def test_a_peer_that_asks_for_all_and_reads_nothing_costs_little(bob: Host) -> N
     assert not links[link].readings
 
 
+def test_a_request_behind_one_that_is_cancelled_while_it_is_read_is_answered(bob: Host) -> None:
+    content = blob(64)
+    bob.share(content)
+    stranger = Stranger(bob).open()
+    stranger.say(stranger.join_topic(content))
+    for frame in (msg.Request(1, 0, 0, 0, 5), msg.Request(2, 0, 0, 32, 5), msg.Cancel(1)):
+        stranger.connection.receive_data(stranger.seal(frame.encode_frame()), 0.0)
+    assert len(bob._in_hand) == MAX_READS
+    bob.network.run(0.5)  # what is read for the first comes before the stranger has taken its REJECT
+    (link,) = bob.node._core.links.values()
+    assert link.transmitting
+    assert [reading.chunk.request.id for reading in link.readings] == [2, 2]
+    stranger.wait()
+    assert [reject.code for reject in stranger.heard(msg.Reject)] == [RejectCode.CANCELLED]
+    assert [(data.id, data.block) for data in stranger.heard(msg.Data)] == [(2, block) for block in range(32, 64)]
+
+
 # --- content ---
 
 

@@ -190,9 +190,9 @@ class Seeding:
         link.reads -= 1
         if chunk.request.open:
             reading.data = data
-        if not link.transmitting:
-            # Else the adapter will come for it: then there is time enough to see what follows.
-            self._core.unsettle(link)
+            if link.transmitting:
+                return  # The adapter will come for it: then there is time enough to see what follows.
+        self._core.unsettle(link)
 
     def _read_failed(self, link: Link, swarm: Swarm, reading: Reading, error: Exception) -> None:
         link.reads -= 1
