@@ -254,11 +254,12 @@ class Connection:
 
     def next_event(self) -> Event | None:
         """The next event, after parsing no more than it takes; None: wait for bytes, time, or room to send."""
-        while not self._events:
+        events = self._events
+        while not events:
             if self._exhausted or not self._advance():
                 self._exhausted = True
                 return None
-        return self._events.pop(0)
+        return events.pop(0)
 
     def data_to_send(self, now: float | None = None) -> list[Buffer]:
         """Buffers to send, in order; they are the caller's from now on. Call it when those before are sent.
