@@ -1,4 +1,5 @@
-"""python -m tests.bench [NAME…] [--quick] [--json FILE] [--svg FILE] [--check], or --page FILE.json [--into DIR]."""
+"""python -m tests.bench [NAME…] [--quick] [--json FILE] [--svg FILE] [--check],
+or --page FILE.json [--compiled FILE.json] [--into DIR]."""
 
 from __future__ import annotations
 
@@ -53,17 +54,18 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="name the targets that are missed; exit code 1 if any is")
     parser.add_argument("--directory", type=Path, help="where files are put, about 9 GiB (default: in memory)")
     parser.add_argument("--page", type=Path, metavar="FILE", help="measure nothing; make the page of a full run")
+    parser.add_argument("--compiled", type=Path, metavar="FILE", help="with --page: a run of the compiled build")
     parser.add_argument("--into", type=Path, default=Path("docs"), help="where --page puts it (default: docs)")
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHES]:
         parser.error(f"no bench is called {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     if options.page is not None:
-        results = Results.from_json(json.loads(options.page.read_text()))
-        if results.quick and not options.quick:
-            parser.error(
-                f"{options.page} is of a quick run, whose figures say nothing (with --quick: a page all the same)"
-            )
-        write_page(results, options.into)
+        try:
+            results = read(options.page, compiled=False, quick=options.quick)
+            beside = options.compiled and read(options.compiled, compiled=True, quick=options.quick)
+        except ValueError as error:
+            parser.error(str(error))
+        write_page(results, options.into, beside)
     else:
         enter_namespace(sys.argv[1:])
         settle_namespace()
@@ -74,6 +76,16 @@ def main() -> int:
     if options.svg is not None:
         options.svg.write_text(plot(results))
     return check(results) if options.check else 0
+
+
+def read(file: Path, *, compiled: bool, quick: bool) -> Results:
+    """What a run has written. Raises `ValueError` if it was of the other build, or quick where that will not do."""
+    results = Results.from_json(json.loads(file.read_text()))
+    if results.quick and not quick:
+        raise ValueError(f"{file} is of a quick run, whose figures say nothing (with --quick: a page all the same)")
+    if results.machine.get("compiled", False) != compiled:
+        raise ValueError(f"{file} is of the {'pure' if compiled else 'compiled'} build, must be of the other one")
+    return results
 
 
 def measure(names: list[str], directory: Path | None, *, quick: bool) -> Results:

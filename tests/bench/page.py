@@ -10,7 +10,7 @@ from tests.bench.figures import Results
 from tests.bench.obstacles import obstacle
 from tests.bench.plot import plot
 from tests.bench.table import FIGURE_HEAD, QUICK, TARGET_HEAD, benches, figure_rows, markdown, target_rows
-from tests.bench.targets import MISSED, assess
+from tests.bench.targets import MISSED, UNMEASURED, assess
 
 PICTURE: Final = "benchmarks.svg"
 
@@ -53,6 +53,15 @@ TITLES: Final = {
 }
 """The sections, in order."""
 
+COMPILED: Final = """\
+## The compiled build
+
+A run of its own, with the same rivals beside it, of the core compiled by mypyc (`CONTRIBUTING.md` says how it is made):
+
+```console
+$ python -m tests.bench --page benchmarks.json --compiled compiled.json
+```"""
+
 TEXTS: Final = {
     "bulk": """\
 1 GiB of random bytes, from disk to disk in memory (tmpfs), each side a process of its own; what arrived is compared
@@ -63,7 +72,7 @@ same checks, nothing else, one thread on each side. The limit is the sum of the 
 each.""",
     "codec": """\
 Processor time in one process. `small frames` are all of p2pwire's small messages in turn, a hundred in a record; the
-other codecs have as many messages with a body of 32 bytes. `compiled`: by the compiled build (CONTRIBUTING.md).
+other codecs have as many messages with a body of 32 bytes.
 `Request frames` and the `hand-written loop` do the same work on the same bytes, the latter knowing one message only;
 p2pwire's classes can not be changed, and neither can those of the loop unless it says so. h11r is h11 in Rust.""",
     "link": """\
@@ -85,14 +94,14 @@ weighs.""",
 """What a reader has to know of each."""
 
 
-def write_page(results: Results, directory: Path) -> None:
-    """Write the page and its picture."""
+def write_page(results: Results, directory: Path, compiled: Results | None = None) -> None:
+    """Write the page and its picture. `compiled`: a run of the compiled build, which has a section of its own."""
     directory.mkdir(exist_ok=True)
     (directory / PICTURE).write_text(plot(results))
-    (directory / "benchmarks.md").write_text(page(results))
+    (directory / "benchmarks.md").write_text(page(results, compiled))
 
 
-def page(results: Results) -> str:
+def page(results: Results, compiled: Results | None = None) -> str:
     """The page."""
     parts = [HEAD.rstrip()]
     if results.quick:
@@ -104,7 +113,21 @@ def page(results: Results) -> str:
         table = markdown([FIGURE_HEAD, *figure_rows(results, bench)])
         parts.append(f"## {TITLES[bench]}\n\n{TEXTS[bench]}\n\n{table}")
     parts += [f"Not measured: {name} ({reason})." for name, reason in results.missing.items()]
+    if compiled is not None:
+        parts.append(_beside(compiled))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _beside(results: Results) -> str:
+    """What was measured of the compiled build."""
+    rows = [row for row in target_rows(results) if UNMEASURED not in row]
+    tables = [
+        f"### {TITLES[bench]}, compiled\n\n" + markdown([FIGURE_HEAD, *figure_rows(results, bench)])
+        for bench in TITLES
+        if bench in benches(results)
+    ]
+    parts = [COMPILED, _machine(results), _times(results), markdown([TARGET_HEAD, *rows]), *tables]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _times(results: Results) -> str:

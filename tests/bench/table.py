@@ -54,9 +54,10 @@ def _share(figure: Figure, results: Results) -> str:
 
 
 def target_rows(results: Results) -> Iterator[Row]:
-    """A row for each target."""
+    """A row for each target of this build."""
     for verdict in assess(results):
-        yield verdict.target.text, verdict.target.wanted, verdict.shown, verdict.word
+        if results.machine.get("compiled") or not verdict.target.compiled:
+            yield verdict.target.text, verdict.target.wanted, verdict.shown, verdict.word
 
 
 def benches(results: Results) -> list[str]:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench.__main__ import check, main
+from tests.bench.__main__ import check, main, read
 from tests.bench.figures import Figure, Results
 from tests.bench.obstacles import obstacle
 from tests.bench.page import page, write_page
@@ -125,6 +125,26 @@ def test_the_page_says_what_falls_short_and_why(results: Results, tmp_path: Path
     assert text.count("wanted at least") == 1
     assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith("|"))
     assert "The run took 6 minutes; in seconds: bulk 250, codec 109." in text
+
+
+def test_the_compiled_build_has_a_section_of_its_own(results: Results, tmp_path: Path) -> None:
+    compiled = Results({"cores": 3, "compiled": True})
+    compiled.add(Figure("codec/small frames, decode", "1/s", (30.0,)))
+    compiled.add(Figure("codec/h11r, decode", "1/s", (20.0,)))
+    text, alone = page(results, compiled), page(results)
+    assert text.startswith(alone.rstrip())
+    section = text.removeprefix(alone.rstrip())
+    assert "| cores | 3 |" in section
+    assert "| decode, small messages, compiled, over h11r | at least 1 × | 1.50 × | met |" in section
+    assert "not measured" not in section
+    assert "### Codec, compiled" in section
+    assert "over h11r" not in alone
+    files = tmp_path / "pure.json", tmp_path / "compiled.json"
+    for file, each in zip(files, (results, compiled), strict=True):
+        file.write_text(json.dumps(each.to_json()))
+        assert read(file, compiled=each is compiled, quick=False).figures == each.figures
+        with pytest.raises(ValueError, match="build, must be of the other one"):
+            read(file, compiled=each is not compiled, quick=False)
 
 
 def test_each_target_has_something_in_its_way() -> None:
