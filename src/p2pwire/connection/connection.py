@@ -235,12 +235,12 @@ class Connection:
         Raises `LocalProtocolError` for more at once, for more than `MAX_INPUT` unparsed, and for bytes after the end.
         """
         self._advance_clock(now)
-        self._exhausted = False
         size = len(data)
         if size > MAX_READ:
             raise LocalProtocolError(f"{size} bytes at once, the limit is {MAX_READ}")
         if self._ended and size:
             raise LocalProtocolError("bytes after the end of the stream")
+        self._exhausted = False
         if not size:
             self._ended = True
         elif self._state is _DRAINING:
@@ -268,8 +268,9 @@ class Connection:
         """
         if now is not None:
             self._advance_clock(now)
+        if self._answers_full():
+            self._exhausted = False
         buffers = self._outbox.take()
-        self._exhausted = False
         self._timers.stop(_OUTPUT)
         if now is not None:
             self._timers.reading = self._reads()

@@ -290,11 +290,14 @@ class Node:
     def _set_clock(self, now: float, unix_time: float) -> None:
         self._unix_offset = unix_time - now
         self._tick(now)
+        self._core.unix_time = self._core.now + self._unix_offset
 
     def _tick(self, now: float) -> None:
         # Monotonic time can not go back, whatever the caller's clock does.
-        self._core.now = max(self._core.now, now)
-        self._core.unix_time = self._core.now + self._unix_offset
+        core = self._core
+        if now > core.now:
+            core.now = now
+            core.unix_time = now + self._unix_offset
 
     def _add(self, swarm: Swarm, now: float) -> None:
         self._tick(now)

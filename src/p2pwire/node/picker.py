@@ -277,12 +277,16 @@ class Picker:
 
     def askable(self, links: Iterable[int], now: float) -> list[int]:
         """Those of some links of which `next_request` would ask something, as far as they announced it."""
-        ripe = self._ripe(now)
-        return [
-            link
-            for link in links
-            if self._links[link].units & self._open_units or self._copy_for(link, self._links[link].units, ripe) >= 0
-        ]
+        found, ripe = [], None
+        for link in links:
+            units = self._links[link].units
+            if not units & self._open_units:
+                if ripe is None:
+                    ripe = self._ripe(now)
+                if self._copy_for(link, units, ripe) < 0:
+                    continue
+            found.append(link)
+        return found
 
     def holds_alone(self, link: int) -> bool:
         """Whether a link holds something that may be asked for and that no other link holds."""
