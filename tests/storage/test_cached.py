@@ -15,7 +15,8 @@ from p2pwire.storage.directory import OpenFiles
 from p2pwire.storage.interface import CachedContent
 from p2pwire.wire.registry import MANIFEST_FILE
 
-from .answers import answers, blob, folder
+from .answers import answers, blob, folder, on_disk
+from .answers import in_memory as whole
 from .test_scan import CHANGES, put
 
 DATA = bytes(range(256)) * 64
@@ -252,4 +253,20 @@ def test_nothing_is_written_at_once_while_another_thread_writes_or_if_that_fails
             download.write_runs([third])
     assert download.write_at_once([third])
     assert download.finish().read_bytes() == content.read_blocks(0, 0, 131)
+    download.close()
+
+
+def test_one_open_file_tells_that_a_folder_lies_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_memory(monkeypatch)
+    content = folder()
+    assert content.manifest is not None
+    download = FileSystemStorage(tmp_path).open_download(content.info, "name")
+    download.put_manifest(bytes(content.manifest.data), content.manifest)
+    first, *others = answers(content)
+    download.write_blocks(first)
+    for blocks in others:
+        run = RunWrite(blocks[0].file, blocks[0].block, [one.data for one in blocks], [one.proved for one in blocks])
+        assert download.write_at_once([RunWrite(first[0].file, 0, [first[0].data], [first[0].proved]), run])
+        assert download.write_at_once([run])
+    assert on_disk(download.finish()) == whole(content)
     download.close()

@@ -119,6 +119,8 @@ class FileSystemDownload:
     _stored: BlockMap = attrs.field(factory=lambda: BlockMap(0), init=False, repr=False)
     _began_empty: bool = attrs.field(default=False, init=False, repr=False)
     """Whether it is certain that an earlier attempt left nothing."""
+    _in_memory: bool = attrs.field(default=False, init=False, repr=False)
+    """Whether it is known that nothing here waits for a disk."""
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
 
     @property
@@ -245,12 +247,15 @@ class FileSystemDownload:
             self._write(runs)
 
     def write_at_once(self, runs: Sequence[ProvedRun]) -> bool:
-        """See `PromptDownload.write_at_once`: where the files are open, and lie in memory, as the state file does."""
+        """See `PromptDownload.write_at_once`: where the files lie in memory."""
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            files = self._files
-            if files is None or not all(files.in_memory(run.file) for run in runs):
+            if not self._in_memory:
+                # One that is open tells for all, which lie in one area with the state file.
+                files = self._files
+                self._in_memory = files is not None and any(files.in_memory(run.file) for run in runs)
+            if not self._in_memory:
                 return False
             self._write(runs)
         except StorageError:
