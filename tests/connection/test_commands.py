@@ -221,7 +221,7 @@ def test_values_that_can_not_be(command: cmd.Command) -> None:
 
 def test_something_that_is_no_command() -> None:
     remote = topic_open()
-    with pytest.raises(TypeError, match="str is no command"):
+    with pytest.raises(TypeError, match=r"str is no command|got str$"):
         remote.connection.send("hello")
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any, Self
 
+import pytest
+
 from p2pwire.connection import commands as cmd
 from p2pwire.connection import events as ev
 from p2pwire.connection.commands import LocalProtocolError
@@ -116,6 +118,7 @@ class World:
             assert NO_HANDLE not in (one.local, one.remote)
 
 
+@pytest.mark.interpreted
 def test_no_honest_side_is_ever_blamed_and_nothing_is_left_over() -> None:
     start = World()
     seen = {start.key()}

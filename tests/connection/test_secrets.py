@@ -40,6 +40,7 @@ def test_caps_are_compared_in_constant_time(known: bool, monkeypatch: pytest.Mon
     assert not re.search(r"\bcap\s*[!=]=", (SOURCE / "connection" / "topics.py").read_text(encoding="utf-8"))
 
 
+@pytest.mark.interpreted
 def test_keys_of_the_handshake_are_forgotten() -> None:
     """HS-015: when the handshake is over nothing holds its state any more."""
     pair = Pair(config("alice"), config("bob"))

@@ -204,6 +204,10 @@ THING = HEAD + "@attrs.frozen\nclass Thing:\n    a: int\n"
             HEAD + "@attrs.frozen\nclass Thing:\n    @cached_property\n    def a(self) -> int:\n        pass\n",
             "thing.py:7: a, ",
         ),
+        (
+            "def made():\n    try: ...\n    except A as error: ...\n    except B as error: ...\n",
+            "thing.py:4: error, a name for errors of two kinds",
+        ),
         ("\n\n@final\nclass Thing(RuntimeError):\n    pass\n", "thing.py:4: .*bases"),
     ],
 )

@@ -349,6 +349,7 @@ def manifest_like(raw: bytes) -> SharedMemory:
     return SharedMemory(info, cast(Manifest, Careless(raw)), None, trees, BlockMap(0), [])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("blocks", [1, 5])
 def test_an_invalid_manifest_ends_the_fetch_and_is_held_against_nobody(blocks: int) -> None:
     content = manifest_like(b"P2PM\x01" + b"\xff" * (blocks * BLOCK - 5))

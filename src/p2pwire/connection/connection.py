@@ -364,9 +364,9 @@ class Connection:
         """Parse one message. False if none is complete, or nothing more may be read now."""
         try:
             done = self._read_frames() if self._state in _WANTS_FRAMES else self._read_clear()
-        except SilentFault as fault:
+        except SilentFault as silent:
             self._session.requests.tell_blocks()
-            self._give_up(fault.code, fault.text)
+            self._give_up(silent.code, silent.text)
         except LinkFault as fault:
             self._session.requests.tell_blocks()
             self._close(fault.code, fault.text, fault.frame_type)

@@ -126,12 +126,14 @@ class _Module:
                     self._quote(node)
                 elif not _derivable(node):
                     self._leave(node)
+            elif isinstance(node, ast.FunctionDef):
+                self._names(node)
         for line, column, last, end, text in sorted(self._edits, reverse=True):
             new = self._lines[line - 1][:column] + text.encode() + self._lines[last - 1][end:]
             self._lines[line - 1 : last] = [new] + [b""] * (last - line)
         return b"\n".join(self._lines).decode()
 
-    def _refuse(self, node: ast.expr | ast.stmt, what: str) -> NoReturn:
+    def _refuse(self, node: ast.expr | ast.stmt | ast.ExceptHandler, what: str) -> NoReturn:
         raise UnknownError(f"{self._name}:{node.lineno}: {what}: p2pwire.generate.compiled does not know it")
 
     def _replace(self, node: ast.expr | ast.stmt, text: str) -> None:
@@ -152,6 +154,15 @@ class _Module:
         if node.decorator_list:
             self._refuse(node, f"{node.name}, which has bases and decorators")
         self._fill(node, node.lineno - 1, "@(lambda made: made)")
+
+    def _names(self, node: ast.FunctionDef) -> None:
+        """The compiler gives a name the type of the first error caught as it, and refuses others at run time."""
+        types: dict[str, str] = {}
+        for each in ast.walk(node):
+            if isinstance(each, ast.ExceptHandler) and each.name is not None and each.type is not None:
+                kind = ast.unparse(each.type)
+                if types.setdefault(each.name, kind) != kind:
+                    self._refuse(each, f"{each.name}, a name for errors of two kinds")
 
     def _quote(self, node: ast.ClassDef) -> None:
         """The compiler looks for types of a named tuple where they need not be, unless they are text."""
