@@ -17,8 +17,8 @@ from faults import mutant
 def _limits(**changes: Any) -> None:
     begin = dialer.Dialer.__init__
 
-    def init(self: Any, book: Any, banned: Any, *, random: Any, limits: Any = None) -> None:
-        begin(self, book, banned, random=random, limits=attrs.evolve(limits or dialer.DialLimits(), **changes))
+    def init(self: Any, *given: Any, limits: Any = None, **named: Any) -> None:
+        begin(self, *given, limits=attrs.evolve(limits or dialer.DialLimits(), **changes), **named)
 
     dialer.Dialer.__init__ = init
 
@@ -73,8 +73,8 @@ def expected_identity_not_from_the_record() -> None:
 def dials_of_the_user_unbounded() -> None:
     begin = dialqueue.DialQueues.__init__
 
-    def init(self: Any, parallel: int, per_minute: int) -> None:
-        begin(self, parallel, per_minute)
+    def init(self: Any, *given: Any) -> None:
+        begin(self, *given)
         self._given = dialqueue.SourceQueue(dialqueue.Local.USER, 100, None)
 
     dialqueue.DialQueues.__init__ = init
@@ -113,8 +113,8 @@ def address_of_bad_data_dialled_again() -> None:
 def exchange_limits(**changes: Any) -> None:
     begin = exchange.Exchange.__init__
 
-    def init(self: Any, book: Any, *, random: Any, limits: Any = None) -> None:
-        begin(self, book, random=random, limits=attrs.evolve(limits or exchange.ExchangeLimits(), **changes))
+    def init(self: Any, *given: Any, limits: Any = None, **named: Any) -> None:
+        begin(self, *given, limits=attrs.evolve(limits or exchange.ExchangeLimits(), **changes), **named)
 
     exchange.Exchange.__init__ = init
 
