@@ -17,6 +17,7 @@ def check(node: Node) -> None:
     """The parts of a node agree with each other, and every queue is within its bound."""
     core = node._core
     assert not any((core.unsettled, core.restless, core.withdrawn, core.unwritten))
+    assert core.horizon.at <= node._links._next_due()
     assert set(core.catalogue) == {t for t, swarm in core.swarms.items() if swarm.phase is not Phase.FAILED}
     for swarm in core.swarms.values():
         check_swarm(node, swarm)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from math import inf
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pwire.node.alarms import Alarms, earliest
+from p2pwire.node.alarms import Alarms, Horizon, earliest
 
 STEP = st.one_of(
     st.tuples(st.just("set"), st.integers(0, 9), st.integers(0, 30)),
@@ -51,6 +53,17 @@ def test_a_key_may_be_set_again_while_it_comes_due() -> None:
         alarms.set(key, len(seen) + 1)
     assert seen == ["a", "a", "a"]
     assert alarms.next() == 4
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(0, 30)), max_size=30))
+def test_nothing_of_several_is_due_before_their_horizon(steps: list[tuple[int, int, int]]) -> None:
+    horizon = Horizon()
+    both: list[Alarms[int]] = [Alarms(horizon), Alarms(horizon)]
+    assert horizon.at == inf
+    for which, key, time in steps:
+        both[which].set(key, time)
+        assert horizon.at <= min(when for alarms in both if (when := alarms.next()) is not None)
+    assert horizon.at == min((time for _, _, time in steps), default=inf)
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-3, 3).map(float)), max_size=5))

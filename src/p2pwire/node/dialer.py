@@ -146,7 +146,7 @@ class Dialer:
         self._horizon = horizon = horizon or Horizon()
         self._queues = DialQueues(limits.parallel, limits.per_minute, horizon)
         self._alarms: Alarms[Candidate] = Alarms(horizon)
-        self._quiet = False
+        self._quiet = True
 
     # --- What is wanted ---------------------------------------------------------------------------------------------
 
