@@ -65,16 +65,17 @@ $ python -m tests.bench --page benchmarks.json --compiled compiled.json
 TEXTS: Final = {
     "bulk": """\
 1 GiB of random bytes, from disk to disk in memory (tmpfs), each side a process of its own; what arrived is compared
-with what was sent. p2pwire encrypts (AES-256-GCM) and checks every block of 16 KiB. libtorrent in clear checks its
-pieces (v1) or blocks (v2) and encrypts nothing; with rc4 its stream is obfuscated. `https` is Python's ssl on both
-sides with a SHA-256 of the whole file. `lean loop` is what remains of p2pwire without a protocol: the same records, the
-same checks, nothing else, one thread on each side. The limit is the sum of the unavoidable parts, also in one thread
-each.""",
+with what was sent. p2pwire encrypts (AES-256-GCM) and checks every block of 16 KiB; into memory it writes at once,
+where a disk is written to in a thread of its own, which takes more (`--directory` measures that). libtorrent in clear
+checks its pieces (v1) or blocks (v2) and encrypts nothing; with rc4 its stream is obfuscated. `https` is Python's ssl
+on both sides with a SHA-256 of the whole file. `lean loop` is what remains of p2pwire without a protocol: the same
+records, the same checks, nothing else, one thread on each side. The limit is the sum of the unavoidable parts, also in
+one thread each.""",
     "codec": """\
 Processor time in one process. `small frames` are all of p2pwire's small messages in turn, a hundred in a record; the
-other codecs have as many messages with a body of 32 bytes.
-`Request frames` and the `hand-written loop` do the same work on the same bytes, the latter knowing one message only;
-p2pwire's classes can not be changed, and neither can those of the loop unless it says so. h11r is h11 in Rust.""",
+other codecs have as many messages with a body of 32 bytes. `Request frames` and the `hand-written loop` do the same
+work on the same bytes, the latter knowing one message only; p2pwire's classes can not be changed, and neither can those
+of the loop unless it says so. h11r is h11 in Rust.""",
     "link": """\
 Both ends in one thread, bytes carried in memory. p2pwire's messages are encrypted and pass all rules of a link (a third
 each of HAVE, REQUEST and REJECT); h2's are DATA frames of 32 bytes, not encrypted.""",
