@@ -53,8 +53,9 @@ class Loop:
                 return
             self._calls.append((call, otherwise))
             ring, self._rung = not self._rung, True
-        if ring:
-            self._bell.send(b"\0")
+            if ring:
+                # Under the lock: the thread that ends closes the bell after it had it.
+                self._bell.send(b"\0")
 
     def call(self, function: Callable[[], _Result]) -> _Result:
         """Run a function in the thread and wait for its result. Raises what it raises, and PeerClosedError."""
