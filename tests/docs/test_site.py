@@ -23,6 +23,9 @@ from p2pwire.generate.registry import REGISTRY
 from p2pwire.generate.rows import field_rows
 from p2pwire.wire import messages, registry
 
+# The pages are written from objects with the text of their source.
+pytestmark = pytest.mark.interpreted
+
 ROOT = Path(__file__).parents[2]
 DOCS, EXAMPLE = ROOT / "docs", ROOT / "docs" / "example"
 CODES = ("CloseCode", "RejectCode", "RefusalReason")
