@@ -93,7 +93,8 @@ class Seeding:
     def _interest(self, link: Link) -> None:
         if link.established:
             self._carry_out(self._uploads.interest(link.id, bool(link.interests), self._core.now))
-            self._core.horizon.near(self._uploads.next_timeout() or inf)
+            due = self._uploads.next_timeout()
+            self._core.horizon.near(inf if due is None else due)
 
     def blocks_received(self, link: Link, blocks: int, size: int) -> None:
         """Verified blocks that were missing came: so many, of so many bytes."""
