@@ -44,6 +44,7 @@ def test_many_runs_are_summed_up_in_the_order_of_their_seeds(jobs: str) -> None:
     assert [one["seed"] for one in runs] == ["4", "5", "6"]
     ratios = [one["ratio"] for one in runs]
     assert (summary["event"], summary["runs"], summary["well"]) == ("summary", 3, 3)
+    assert summary["scenario"] == runs[0]["scenario"]
     assert summary["worst_ratio"] == max(ratios)
     assert summary["ratio"] == pytest.approx(sum(ratios) / 3)
     assert summary["slowest"] == max(one["time"] for one in runs)

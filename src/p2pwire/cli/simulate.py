@@ -201,9 +201,10 @@ def _sum_up(output: Output, name: str, runs: list[_Run]) -> None:
     text = f"{name + ': ' if name else ''}{well} of {len(runs)} runs well; the slowest took {slowest:.1f} s"
     if mean is not None:
         text += f"; {mean:.3f} times the bound on average, {max(ratios):.3f} at most"
-    fields = {"runs": len(runs), "well": well, "slowest": slowest, "cpu": round(cpu, 3)}
+    fields = {"scenario": runs[0].outcome.scenario, "runs": len(runs), "well": well}
+    times = {"slowest": slowest, "cpu": round(cpu, 3)}
     ratio = {"ratio": mean, "worst_ratio": max(ratios, default=None)}
-    output.result([text], {"event": "summary", "policy": name, **fields, **ratio})
+    output.result([text], {"event": "summary", "policy": name, **fields, **times, **ratio})
 
 
 def _explain(output: Output, scenario: Scenario, outcome: Outcome, *, small: bool) -> None:

@@ -37,18 +37,34 @@ class Row:
     """Seconds."""
 
 
-def rows_of(lines: Iterable[str]) -> list[Row]:
-    """The runs among the lines that have a bound to be compared with. Raises `ValueError` for what is no JSON, and
-    `KeyError` for a run without its figures."""
-    found: list[Row] = []
+@attrs.frozen
+class Sum:
+    """What all runs of a scenario came to that has no bound to be compared with."""
+
+    scenario: str
+    runs: int
+    well: int
+    """In which every fetch was complete in time, and byte for byte what was shared."""
+    slowest: float
+    """Seconds of virtual time."""
+
+
+def results_of(lines: Iterable[str]) -> tuple[list[Row], list[Sum]]:
+    """The runs of flash crowds, and the sums of other scenarios. Raises `ValueError` for what is no JSON, and
+    `KeyError` for a run or sum without its figures."""
+    rows: list[Row] = []
+    sums: list[Sum] = []
     for line in lines:
-        run: dict[str, Any] = json.loads(line)
-        if run["event"] == "run" and run["ratio"] is not None:
-            waste = run["wasted"] / run["sent"] if run["sent"] else 0.0
-            names = run["scenario"], run["policy"], run["seed"]
-            sizes = run["peers"], run["fetches"], run["complete"]
-            found.append(Row(*names, *sizes, run["ratio"], waste, run["cpu"]))
-    return found
+        found: dict[str, Any] = json.loads(line)
+        match found["event"], found["ratio"]:
+            case "run", float(ratio):
+                waste = found["wasted"] / found["sent"] if found["sent"] else 0.0
+                names = found["scenario"], found["policy"], found["seed"]
+                sizes = found["peers"], found["fetches"], found["complete"]
+                rows.append(Row(*names, *sizes, ratio, waste, found["cpu"]))
+            case "summary", None:
+                sums.append(Sum(found["scenario"], found["runs"], found["well"], found["slowest"]))
+    return rows, sums
 
 
 def page(rows: Iterable[Row]) -> str:
@@ -58,6 +74,13 @@ def page(rows: Iterable[Row]) -> str:
     parts = [_crowds(plain)] if plain else []
     parts += [_comparison(compared)] if compared else []
     return "\n\n".join(parts) + "\n"
+
+
+def others(sums: Iterable[Sum]) -> str:
+    """How many runs of each other scenario went well."""
+    lines = ["| scenario | runs | all well | the slowest took |", "| --- | ---: | ---: | ---: |"]
+    lines += [f"| `{each.scenario}` | {each.runs:,} | {each.well:,} | {each.slowest:,.0f} s |" for each in sums]
+    return "\n".join(lines) + "\n"
 
 
 def _grouped(rows: Iterable[Row], key: Callable[[Row], _Key]) -> dict[_Key, list[Row]]:
