@@ -73,6 +73,7 @@ def test_all_else_stays_as_it_is_and_where_it_is(path: Path) -> None:
     assert [line for line in others[1] if line not in added] == others[0]
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("path", [path for path in REWRITTEN if of_attrs(path)], ids=str)
 def test_what_is_written_out_is_what_attrs_writes(path: Path) -> None:
     tree = ast.parse(rewritten(text_of(path), str(path)))
