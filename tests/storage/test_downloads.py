@@ -26,6 +26,7 @@ from p2pwire.storage import (
     MemoryFile,
     MemoryStorage,
     RecallingStorage,
+    RunWrite,
     Storage,
     StorageError,
     StorageErrorKind,
@@ -373,6 +374,8 @@ def test_blocks_that_no_file_has(place: Place) -> None:
     for file, block, count in ((0, 3, 1), (0, 0, 4), (0, -1, 1), (0, 1, 0), (1, 0, 1)):
         with pytest.raises(IndexError):
             download.read_blocks(file, block, count)
+    download.write_runs([RunWrite(0, 1, [], [])])
+    assert not list(download.held.spans())
     download.write_blocks([first, second, third])
     download.finish()
     download.close()

@@ -400,11 +400,10 @@ def _check_lengths(run: ProvedRun, length: int) -> None:
     block_length(length, run.block)
     short = block_length(length, last)
     sizes = list(map(len, run.data))
-    if sizes.pop() == short and sizes.count(BLOCK) == len(sizes):
-        return
-    for block, data in enumerate(run.data, run.block):
-        if len(data) != (short if block == last else BLOCK):
-            raise ValueError(f"file {run.file} block {block}: {len(data)} bytes are not its length")
+    due = ([BLOCK] * (len(sizes) - 1) + [short])[: len(sizes)]
+    if sizes != due:
+        wrong = list(map(operator.eq, sizes, due)).index(False)
+        raise ValueError(f"file {run.file} block {run.block + wrong}: {sizes[wrong]} bytes are not its length")
 
 
 _file_and_block: Final = operator.attrgetter("file", "block")
