@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from p2pwire.storage import Content, FileSystemStorage, PromptDownload, RunWrite, StorageError, cached, scan
+from p2pwire.storage import (
+    Content,
+    FileSystemDownload,
+    FileSystemStorage,
+    PromptDownload,
+    RunWrite,
+    StorageError,
+    cached,
+    scan,
+)
 from p2pwire.storage.cached import CachedReader
 from p2pwire.storage.directory import OpenFiles
 from p2pwire.storage.interface import CachedContent
@@ -174,11 +183,19 @@ def test_a_list_of_open_files_that_is_in_use_is_not_waited_for(tmp_path: Path) -
 
 
 def to_write(content: Content) -> list[RunWrite]:
-    """A whole blob as one run for each request."""
+    """Whole content as one run for each request."""
     return [
-        RunWrite(0, blocks[0].block, [block.data for block in blocks], [block.proved for block in blocks])
+        RunWrite(blocks[0].file, blocks[0].block, [one.data for one in blocks], [one.proved for one in blocks])
         for blocks in answers(content)
     ]
+
+
+def begun(place: Path, content: Content) -> tuple[FileSystemDownload, list[RunWrite]]:
+    """A download of which the first run is written, and its file open; and the other runs."""
+    download = FileSystemStorage(place).open_download(content.info, "name")
+    first, *others = to_write(content)
+    download.write_runs([first])
+    return download, others
 
 
 def test_a_download_in_memory_is_written_at_once_when_its_file_is_open(
@@ -200,9 +217,7 @@ def test_a_download_in_memory_is_written_at_once_when_its_file_is_open(
 def test_what_was_written_at_once_is_found_by_another_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_memory(monkeypatch)
     content = blob(130.5)
-    download = FileSystemStorage(tmp_path).open_download(content.info, "name")
-    first, second, *_ = to_write(content)
-    download.write_runs([first])
+    download, (second, *_) = begun(tmp_path, content)
     assert download.write_at_once([second])
     download.close()
     again = FileSystemStorage(tmp_path).open_download(content.info, "name")
@@ -213,9 +228,7 @@ def test_what_was_written_at_once_is_found_by_another_attempt(tmp_path: Path, mo
 def test_a_download_on_a_disk_is_not_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cached, "_lies_in_memory", lambda device: False)
     content = blob(130.5)
-    download = FileSystemStorage(tmp_path).open_download(content.info, "name")
-    first, second, *_ = to_write(content)
-    download.write_runs([first])
+    download, (second, *_) = begun(tmp_path, content)
     assert not download.write_at_once([second])
     download.close()
     again = FileSystemStorage(tmp_path).open_download(content.info, "name")
@@ -228,9 +241,7 @@ def test_nothing_is_written_at_once_while_another_thread_writes_or_if_that_fails
 ) -> None:
     in_memory(monkeypatch)
     content = blob(130.5)
-    download = FileSystemStorage(tmp_path).open_download(content.info, "name")
-    first, second, third = to_write(content)
-    download.write_runs([first])
+    download, (second, third) = begun(tmp_path, content)
     written: list[bool] = []
     write = os.pwritev
 
@@ -262,10 +273,9 @@ def test_one_open_file_tells_that_a_folder_lies_in_memory(tmp_path: Path, monkey
     assert content.manifest is not None
     download = FileSystemStorage(tmp_path).open_download(content.info, "name")
     download.put_manifest(bytes(content.manifest.data), content.manifest)
-    first, *others = answers(content)
+    first, *_ = answers(content)
     download.write_blocks(first)
-    for blocks in others:
-        run = RunWrite(blocks[0].file, blocks[0].block, [one.data for one in blocks], [one.proved for one in blocks])
+    for run in to_write(content)[1:]:
         assert download.write_at_once([RunWrite(first[0].file, 0, [first[0].data], [first[0].proved]), run])
         assert download.write_at_once([run])
     assert on_disk(download.finish()) == whole(content)
