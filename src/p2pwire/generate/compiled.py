@@ -301,7 +301,6 @@ def write(sources: Path, directory: Path) -> list[Path]:
     compile there. Raises `UnknownError`."""
     for room in ("wire", *ROOMS):
         shutil.copytree(sources / room, directory / room, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.rmtree(directory / "wire" / "__pycache__", ignore_errors=True)
     (directory / "__init__.py").touch()
     compiled = modules(sources)
     for module in compiled:
