@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill
 from typing import Final
@@ -110,9 +111,7 @@ def page(results: Results, compiled: Results | None = None) -> str:
     parts += [_machine(results), _times(results), f"![The main figures as bars]({PICTURE})"]
     parts.append("## Targets\n\n" + markdown([TARGET_HEAD, *target_rows(results)]))
     parts += [_shortfalls(results), SIDE_BY_SIDE]
-    for bench in [name for name in TITLES if name in benches(results)]:
-        table = markdown([FIGURE_HEAD, *figure_rows(results, bench)])
-        parts.append(f"## {TITLES[bench]}\n\n{TEXTS[bench]}\n\n{table}")
+    parts += [f"## {TITLES[bench]}\n\n{TEXTS[bench]}\n\n{table}" for bench, table in _tables(results)]
     parts += [f"Not measured: {name} ({reason})." for name, reason in results.missing.items()]
     if compiled is not None:
         parts.append(_beside(compiled))
@@ -122,13 +121,17 @@ def page(results: Results, compiled: Results | None = None) -> str:
 def _beside(results: Results) -> str:
     """What was measured of the compiled build."""
     rows = [row for row in target_rows(results) if UNMEASURED not in row]
-    tables = [
-        f"### {TITLES[bench]}, compiled\n\n" + markdown([FIGURE_HEAD, *figure_rows(results, bench)])
-        for bench in TITLES
-        if bench in benches(results)
-    ]
+    tables = [f"### {TITLES[bench]}, compiled\n\n{table}" for bench, table in _tables(results)]
     parts = [COMPILED, _machine(results), _times(results), markdown([TARGET_HEAD, *rows]), *tables]
     return "\n\n".join(part for part in parts if part)
+
+
+def _tables(results: Results) -> Iterator[tuple[str, str]]:
+    """The figures of each bench that was measured."""
+    measured = benches(results)
+    for bench in TITLES:
+        if bench in measured:
+            yield bench, markdown([FIGURE_HEAD, *figure_rows(results, bench)])
 
 
 def _times(results: Results) -> str:
