@@ -105,7 +105,8 @@ class Joining:
         if self._core.now >= link.look_at:
             link.look_at = self._core.now + TURN
             before, link.quiet = link.quiet, frozenset(topic for topic in link.topics if _is_quiet(link, topic))
-            useless += [topic for topic in link.topics if topic in before & link.quiet and topic not in link.spent]
+            still = before & link.quiet
+            useless += [topic for topic in link.topics if topic in still and topic not in link.spent]
         for topic in useless[:needed]:
             # What both sides have is worth as little to the other one, and need not be asked for again.
             again = topic in link.wanted and topic not in link.spent
