@@ -27,12 +27,17 @@ sys.exit(main(sys.argv[2:]))
 """
 
 COMPILE: Final = """
+import os
 import sys
 from mypyc.build import mypycify
 from setuptools import setup
 
 # All in one library: calls from module to module are those of C then.
 modules = mypycify(sys.argv[2:], opt_level=sys.argv[1], debug_level="0")
+if os.name == "posix":
+    for module in modules:
+        # Nobody links to functions of the library, so that the compiler may put one into another.
+        module.extra_compile_args.append("-fvisibility=hidden")
 setup(name="compiled", packages=[], ext_modules=modules, script_args=["--quiet", "build_ext", "--inplace"])
 """
 
