@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from p2pwire.generate.codec import messages_module
 from p2pwire.generate.native import main, native_module
 from p2pwire.wire import messages
+from p2pwire.wire.messages import Buffer
 
 REFERENCE = ast.parse(messages_module())
 NATIVE = ast.parse(native_module())
@@ -55,6 +59,47 @@ def test_every_check_is_the_same(name: str) -> None:
     expected, found = classes(REFERENCE)[name], classes(NATIVE)[name]
     for method, node in methods(expected).items():
         assert list(faults(methods(found)[method])) == list(faults(node)), method
+
+
+def readers() -> dict[str, Any]:
+    """The formats of the codec, their methods, and what reads in the methods' place."""
+    kept: list[ast.stmt] = [
+        node
+        for node in NATIVE.body
+        if (isinstance(node, ast.AnnAssign) and re.search(r"_UNPACK|struct\.Struct", ast.unparse(node)))
+        or (isinstance(node, ast.FunctionDef) and re.search("_unpack(_from)?$", node.name))
+    ]
+    space: dict[str, Any] = {"struct": struct}
+    exec(compile(ast.Module(kept, []), "readers", "exec", annotations.compiler_flag), space)
+    return space
+
+
+READERS = readers()
+
+
+@pytest.mark.parametrize("name", [name for name in READERS if name.endswith("_UNPACK")])
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_whole_message_is_read_as_its_format_says(name: str, kind: Callable[[bytes], Buffer]) -> None:
+    form, read = READERS[name.removesuffix("_UNPACK")], READERS[name.lower()]
+    for whole in (bytes(form.size), bytes(range(1, form.size + 1)), b"\xff" * form.size):
+        assert read(kind(whole)) == form.unpack(whole)
+        for other in (whole[1:], whole + b"\0", b""):
+            with pytest.raises(struct.error):
+                read(kind(other))
+
+
+@pytest.mark.parametrize("name", [name for name in READERS if name.endswith("_UNPACK_FROM")])
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_part_of_a_message_is_read_as_its_format_says(name: str, kind: Callable[[bytes], Buffer]) -> None:
+    form, read = READERS[name.removesuffix("_UNPACK_FROM")], READERS[name.lower()]
+    for part in (bytes(form.size), bytes(range(1, form.size + 1)), b"\xff" * form.size):
+        found = form.unpack(part)
+        assert read(kind(part + b"more")) == found
+        assert read(kind(b"before" + part), 6) == found
+        assert read(kind(part), -form.size) == found
+        for at in (1, form.size + 1, -form.size - 1):
+            with pytest.raises(struct.error):
+                read(kind(part), at)
 
 
 def test_each_field_is_made_and_completed() -> None:

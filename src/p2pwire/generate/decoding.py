@@ -82,7 +82,6 @@ class DecodeWriter:
         out(f"def decode(cls, data: Buffer) -> {self.title}:")
         with out.indent():
             out(f'"""The message that fills `data` exactly ({run.size} bytes). Raises `DecodeError`."""')
-            self._typed(run, self.message)
             out("try:")
             with out.indent():
                 self._unpack(run, f"{self.structs.call(run.format, '', 'unpack')}data)")
@@ -158,9 +157,6 @@ class DecodeWriter:
             out(f"{name}.{field} = {value}")
         out(f"{name}.__class__ = {cls}")
 
-    def _typed(self, run: Run, message: MessageForm) -> None:
-        """Tells the types of numbers before they are read, where that is of use."""
-
     # --- errors ---
 
     def _raise(self, condition: str, field: str, value: str, limit: str, at: At) -> None:
@@ -176,7 +172,6 @@ class DecodeWriter:
         while left:
             run, left = split_run(left)
             if run.names:
-                self._typed(run, self.message)
                 self._read_run(run, at)
                 self._check_run(run, at)
                 self._check_rules(at)
@@ -337,10 +332,10 @@ class DecodeWriter:
         run = Run(list(element.fields))
         into, names = f"{name}_list", ", ".join(run.locals)
         out(f"{into}: list[{element.title}] = []")
-        self._typed(run, element)
         out(f"for here in range({at}, end, {element.fixed_size}):")
         with out.indent():
-            out(f"{names} = _{constant_name(element.title)}.unpack_from(data, here)")
+            source = self.structs.of(f"_{constant_name(element.title)}", "unpack_from")
+            out(f"{names} = {source}data, here)")
             for rule in element.rules:
                 path, place = f'f"{name}[{{len({into})}}].{rule.field}"', "here"
                 out(f"if {message_broken(rule, element.title, local)}:")

@@ -80,7 +80,11 @@ class Structs:
 
     def call(self, code: str, role: str, method: str) -> str:
         """The beginning of a call: `pack`, `unpack` or `unpack_from` of the constant for a format."""
-        return f"{self.name(code, role)}.{method}("
+        return self.of(self.name(code, role), method)
+
+    def of(self, name: str, method: str) -> str:
+        """The same, of a constant that may be another message's."""
+        return f"{name}.{method}("
 
     def constants(self) -> list[str]:
         return [f'{name}: Final = struct.Struct("{code}")' for code, name in self._names.items()]
