@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from p2pwire.connection.config import Limits
+from p2pwire.connection.config import Limits, Role
+from p2pwire.connection.tap import Piece
 from p2pwire.node.node import NodeConfig
 from p2pwire.storage.memory import SharedMemory, share_bytes
 from p2pwire.testing.network import Host, Network
-from p2pwire.wire.registry import DEFAULT_HANDLES
+from p2pwire.wire.registry import DEFAULT_HANDLES, MAX_HANDLES
 from tests.node.hosts import hosts
 
 
@@ -47,6 +48,22 @@ def test_more_objects_than_handles_both_ways(count: int) -> None:
     network = Network(f"both ways {count}", latency=0.02)
     bob, alice = hosts(network, "bob", "alice")
     exchange(network, (alice, bob, objects(count, "bob's")), (bob, alice, objects(count, "alice's")))
+
+
+def test_control_frames_that_wait_for_the_allowance_go_out_together() -> None:
+    """More is joined at once than the control frames are for: it is not said in a record for each frame."""
+    records = 0
+
+    def heard(speaker: Role, piece: Piece, data: bytes) -> None:
+        nonlocal records
+        records += piece is Piece.FRAMES
+
+    network = Network("together", latency=0.02)
+    limits = Limits(max_handles=MAX_HANDLES)
+    bob = network.host("bob", "1.2.0.1", NodeConfig(limits=limits))
+    alice = network.host("alice", "1.3.0.1", NodeConfig(limits=limits, tap=lambda role, remote: heard))
+    exchange(network, (alice, bob, objects(500, "bob's")))
+    assert records < 2 * 500
 
 
 def test_a_few_of_a_thousand_shared_objects() -> None:

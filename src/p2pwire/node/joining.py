@@ -17,6 +17,7 @@ from typing import Final
 
 from p2pwire.connection import commands as cmd
 from p2pwire.connection import events as ev
+from p2pwire.node.asking import INTEREST_COST
 from p2pwire.node.core import Core
 from p2pwire.node.downloads import Downloads
 from p2pwire.node.link import Link
@@ -31,9 +32,9 @@ JOIN_COST: Final = 3
 ANSWER_COST: Final = 2
 """counted frames that an answered JOIN leads to: OBJECT and INTEREST."""
 
-JOINS_AT_ONCE: Final = 8
-"""JOINs that are waited for where the control frames are used up: each alone would wake both sides, and be a record of
-its own, as soon as there is room for it. They take half a second to come together."""
+COST_AT_ONCE: Final = 48
+"""counted frames that are waited for where they are used up: a JOIN alone, or the end of INTEREST in one topic, would
+wake both sides, and be a record of its own, as soon as there is room for it. They take a second to come together."""
 
 TURN: Final = 10.0
 """seconds that a topic stays open, at least, in which neither side wants anything, while others wait for its handle:
@@ -68,15 +69,13 @@ class Joining:
             self._core.unsettle(link)
 
     def join(self, link: Link) -> None:
-        """Send the JOINs that wait, as far as handles and the control frames allow."""
+        """Send the JOINs that wait, as far as handles and the control frames allow that lost interest leaves."""
         if not link.waiting:
             return
         if not self._room(link):
             self._make_room(link)
-        if not link.may_say(self.least_cost(link), self._core.now):
-            return
-        affordable = int(link.control.tokens) // JOIN_COST
-        for topic in list(islice(link.waiting, min(self._room(link), affordable))):
+        affordable = (int(link.control.tokens) - INTEREST_COST * len(link.sated)) // JOIN_COST
+        for topic in list(islice(link.waiting, max(0, min(self._room(link), affordable)))):
             if not link.connection.can_join:
                 return
             del link.waiting[topic]
@@ -88,8 +87,8 @@ class Joining:
                 link.waiting[topic] = None
 
     def least_cost(self, link: Link) -> int:
-        """Counted frames that are to be free before waiting topics are joined."""
-        return JOIN_COST * min(len(link.waiting), JOINS_AT_ONCE)
+        """Counted frames that are to be free before waiting topics are joined, and interest is lost in others."""
+        return min(JOIN_COST * len(link.waiting) + INTEREST_COST * len(link.sated), COST_AT_ONCE)
 
     def _room(self, link: Link) -> int:
         """How many more topics may be asked for."""

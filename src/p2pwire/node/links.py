@@ -23,7 +23,7 @@ from p2pwire.node.address import Endpoint, Scope
 from p2pwire.node.admission import Admission
 from p2pwire.node.alarms import Alarms, earliest
 from p2pwire.node.announcing import Announcing
-from p2pwire.node.asking import INTEREST_COST, Asking
+from p2pwire.node.asking import Asking
 from p2pwire.node.config import NodeConfig
 from p2pwire.node.core import Core
 from p2pwire.node.downloads import Downloads
@@ -247,9 +247,8 @@ class Links:
         self._core.unsettled.pop(link, None)  # what the events led to is looked at in what follows
         if link.established:
             # Most of these have nothing to do most of the time.
-            if link.waiting:
+            if (link.waiting or link.sated) and link.may_say(self._joining.least_cost(link), self._core.now):
                 self._joining.join(link)
-            if link.sated:
                 self._asking.lose_interest(link)
             if link.hungry:
                 self._asking.fill(link)
@@ -313,10 +312,8 @@ class Links:
             at = link.quiet_until
         if link.refused:
             at = min(at, next(iter(link.refused.values())))
-        if link.waiting:
+        if link.waiting or link.sated:
             at = min(at, link.may_say_at(self._joining.least_cost(link), self._core.now))
-        if link.sated:
-            at = min(at, link.may_say_at(INTEREST_COST, self._core.now))
         if link.waiting and link.look_at > self._core.now:
             at = min(at, link.look_at)
         if link.idle_since < inf and not self.meeting.keeps(link):
