@@ -35,8 +35,15 @@ MANY_PREAMBLES: Final = 16
 
 
 @lru_cache(MANY_PREAMBLES)
-def _encoded(preamble: InitiatorPreamble | ResponderPreamble) -> bytes:
-    return encode_preamble(preamble)
+def _encoded_offer(
+    versions: tuple[int, ...], suites: tuple[int, ...], key_suite: int, parameters: tuple[Parameter, ...]
+) -> bytes:
+    return encode_preamble(InitiatorPreamble(versions, suites, key_suite, parameters))
+
+
+@lru_cache(MANY_PREAMBLES)
+def _encoded_response(version: int, suite: int, parameters: tuple[Parameter, ...]) -> bytes:
+    return encode_preamble(ResponderPreamble(version, suite, parameters))
 
 
 def encode_message(message: bytes) -> bytes:
@@ -97,7 +104,7 @@ class Handshake:
     def flight_1(self) -> bytes:
         """The initiator's preamble and message 1."""
         versions, suites = self._lists()
-        self._offer = _encoded(InitiatorPreamble(versions, suites, self.suite, self._parameters()))
+        self._offer = _encoded_offer(versions, suites, self.suite, self._parameters())
         noise = self._start(Suite(self.suite))
         noise.begin_message()
         return self._offer + encode_message(noise.finish_message(b""))
@@ -154,7 +161,7 @@ class Handshake:
         if suite != offer.key_suite:
             return self._refuse(RefusalReason.USE_SUITE)  # [VN-035]
         self.suite = suite
-        self._response = _encoded(ResponderPreamble(max(common), suite, self._parameters()))
+        self._response = _encoded_response(max(common), suite, self._parameters())
         self._response_hash = hashlib.sha256(self._response).digest()
         self._start(Suite(suite))
         return None
