@@ -86,15 +86,20 @@ _FIELD_PRIME: Final = 2**255 - 19
 _SHA256: Final = SHA256()
 
 _LOW_ORDER: Final = frozenset(
-    (
+    (u | top).to_bytes(KEY_SIZE, "little")
+    for u in (
         0,
         1,
         _FIELD_PRIME - 1,
+        _FIELD_PRIME,
+        _FIELD_PRIME + 1,
         0x00B8495F16056286FDB1329CEB8D09DA6AC49FF1FAE35616AEB8413B7C7AEBE0,
         0x57119FD0DD4E22D8868E1C58C45C44045BEF839C55B1D0B1248C50A3BC959C5F,
     )
+    for top in (0, 2**255)
 )
-"""The u coordinates on Curve25519 and on its twist whose order divides 8: every private key takes them to zero."""
+"""The keys whose u coordinate, on Curve25519 or on its twist, has an order that divides 8: every private key takes them
+to zero. RFC 7748: the top bit is ignored, and a coordinate of 2^255-19 or more stands for its remainder."""
 
 
 def hkdf(salt: bytes, key_material: bytes, info: bytes, blocks: int) -> tuple[bytes, ...]:
@@ -441,11 +446,8 @@ class NoiseHandshake:
         self._symmetric.mix_key(secret)
 
     def _public_key(self, key: bytes) -> X25519PublicKey:
-        """A key of the other side, checked when it is read: its first use may be in writing the answer.
-
-        RFC 7748: the top bit is ignored, and a coordinate of 2^255-19 or more stands for its remainder.
-        """
-        if (int.from_bytes(key, "little") & (2**255 - 1)) % _FIELD_PRIME in _LOW_ORDER:
+        """A key of the other side, checked when it is read: its first use may be in writing the answer."""
+        if key in _LOW_ORDER:
             raise self._fail("a public key has a low order")
         return X25519PublicKey.from_public_bytes(key)
 

@@ -21,18 +21,24 @@ _FIELD_PRIME: Final = 2**255 - 19
 _CURVE_D: Final = -121665 * pow(121666, -1, _FIELD_PRIME) % _FIELD_PRIME
 """d of the curve (RFC 8032, section 5.1)."""
 
-_SMALL_ORDER_Y: Final = frozenset(
-    (
+_WORTHLESS: Final = frozenset(
+    (y | sign).to_bytes(NAME_SIZE, "little")
+    for y in (
+        # The 8 points whose order divides 8. Anyone can make signatures that verify under such a key: under the one
+        # with y = 1 a single signature, whatever the message.
         0,  # two points of order 4
         1,  # the neutral point
         _FIELD_PRIME - 1,  # the point of order 2
         # Four points of order 8.
         0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
         0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+        # What is no element of the field: other ways to write 0 to 18.
+        *range(_FIELD_PRIME, 2**255),
     )
+    for sign in (0, 2**255)
 )
-"""The y coordinates of the 8 points whose order divides 8. Anyone can make signatures that verify under such a key:
-under the one with y = 1 a single signature, whatever the message."""
+"""Keys that count for nothing. The sign bit plays no part in it: some verifiers take the neutral point with either
+sign, and both are as weak."""
 
 
 def encode_name(name: bytes) -> str:
@@ -53,14 +59,10 @@ def decode_name(text: str) -> bytes:
 def is_acceptable_key(public: bytes | bytearray | memoryview) -> bool:
     """Whether a remote's Ed25519 key may count as an identity: 32 bytes, y below 2^255-19, and no point of small order.
 
-    The sign bit plays no part in it: some verifiers take the neutral point with either sign, and both are as weak.
     A key that is no point of the curve at all may pass here, and verifies nothing; see `is_identity`.
     [ID-001] [ID-002]
     """
-    if len(public) != NAME_SIZE:
-        return False
-    y = int.from_bytes(public, "little") & (2**255 - 1)
-    return y < _FIELD_PRIME and y not in _SMALL_ORDER_Y
+    return len(public) == NAME_SIZE and bytes(public) not in _WORTHLESS
 
 
 def is_identity(public: bytes | bytearray | memoryview) -> bool:
