@@ -150,7 +150,7 @@ def _established(config: Config, role: Role, drawn: list[bytes], given: Json) ->
         "link": "established",
         "identity": identity.hex(),
         "handshake_hash": handshake.hash.hex(),
-        "keys": keys_of(handshake._started),
+        "keys": keys_of(handshake._noise),
     }
 
 

@@ -93,7 +93,8 @@ class Handshake:
         # Of this process or connection, never stored: the identity key signs the handshake, not this one [HS-020].
         self._static_seed = random(KEY_SIZE) if config.static is None else config.static
         self._ephemeral_seed = random(KEY_SIZE)
-        self._noise: NoiseHandshake | None = None
+        self._noise: NoiseHandshake
+        """There is none before the suite is agreed on."""
         self._offer = b""
         self._response = b""
         self._response_hash = b""
@@ -185,16 +186,11 @@ class Handshake:
     @property
     def hash(self) -> bytes:
         """The final handshake hash, 32 bytes."""
-        return self._started.handshake_hash
+        return self._noise.handshake_hash
 
     def split(self) -> tuple[CipherState, CipherState]:
         """The keys of the records: (sending, receiving)."""
-        return self._started.split()
-
-    @property
-    def _started(self) -> NoiseHandshake:
-        assert self._noise is not None
-        return self._noise
+        return self._noise.split()
 
     def _suites(self) -> tuple[int, ...]:
         # With a network secret there is one suite, so that nothing else can be talked into [VN-040].
@@ -230,7 +226,7 @@ class Handshake:
 
     def _read(self, message: Buffer) -> tuple[bytes, bytes]:
         try:
-            return self._started.read_message(message)
+            return self._noise.read_message(message)
         except HandshakeFailed as error:
             raise SilentFault(str(error)) from None
 
@@ -243,8 +239,8 @@ class Handshake:
         return proof.identity
 
     def _write_identity(self, purpose: Purpose) -> bytes:
-        _, bound = self._started.begin_message()
+        _, bound = self._noise.begin_message()
         identity = self._config.identity
         signature = identity.sign(purpose, bound + self._response_hash)
         payload = HandshakePayload(identity.public, signature, self._parameters()).encode()
-        return encode_message(self._started.finish_message(payload))
+        return encode_message(self._noise.finish_message(payload))

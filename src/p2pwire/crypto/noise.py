@@ -191,11 +191,6 @@ class _SymmetricState:
         self._cipher = None
         self.mix_hash(prologue)
 
-    @property
-    def tag_size(self) -> int:
-        """Bytes that encryption adds at this point: none before the first key."""
-        return RECORD_TAG if self._cipher is not None else 0
-
     def mix_hash(self, data: bytes) -> None:
         self.h = sha256(self.h + data).digest()
 
@@ -285,9 +280,9 @@ class NoiseHandshake:
         noise = _SUITES[suite]
         if noise.psk != (psk is not None):
             raise ValueError(f"psk: suite {suite.name} {'needs one' if noise.psk else 'has none'}")
-        for name, secret in (("ephemeral_seed", ephemeral_seed), ("psk", psk)):
-            if secret is not None:
-                _check_size(name, secret)
+        _check_size("ephemeral_seed", ephemeral_seed)
+        if psk is not None:
+            _check_size("psk", psk)
         self.suite = suite
         self.initiator = initiator
         self._noise = noise
@@ -326,7 +321,7 @@ class NoiseHandshake:
         if begun is None:
             self._check_turn("finish_message", write=True)
             raise HandshakeOrderError("finish_message: begin_message comes first")
-        size = len(begun) + len(payload) + self._symmetric.tag_size
+        size = self._noise.sizes[self._done] + len(payload)
         if size > MAX_HANDSHAKE_MESSAGE:
             raise ValueError(f"payload: a message of {size} bytes is over the limit of {MAX_HANDSHAKE_MESSAGE}")
         message = begun + self._symmetric.encrypt_and_hash(payload)
