@@ -187,13 +187,9 @@ def pad_has_to_be_zero() -> None:
 
 @mutant
 def extension_taken_unagreed() -> None:
-    agree = extensions.ExtensionTable.agree
-
-    def all_of_them(self: Any, theirs: Any) -> None:
-        agree(self, theirs)
-        self.agreed = frozenset(one.name for one in self._own)
-
-    extensions.ExtensionTable.agree = all_of_them
+    extensions.ExtensionTable.incoming = lambda self, kind: next(
+        ((one.name, kind - one.base) for one in self._own if one.base <= kind < one.base + one.count), None
+    )
 
 
 @mutant

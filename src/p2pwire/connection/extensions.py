@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import attrs
-
 from p2pwire.connection.config import Config, Extension
+from p2pwire.connection.events import LinkEstablished
 from p2pwire.connection.grease import NAME_PREFIX, Grease
 from p2pwire.wire import messages as msg
 from p2pwire.wire.registry import LAST_EXTENSION_FRAME, MAX_EXTENSIONS, HelloTag
-
-
-@attrs.frozen
-class HelloFacts:
-    """What HELLO's parameters say."""
-
-    agent: str
-    record: bytes | None
-    """Well-formed, and of the link's identity."""
-    observed: msg.Address | None
-    extensions: tuple[msg.Extension, ...]
 
 
 def hello_parameters(config: Config, grease: Grease | None) -> tuple[msg.HelloParameter, ...]:
@@ -44,16 +32,21 @@ def hello_parameters(config: Config, grease: Grease | None) -> tuple[msg.HelloPa
     return tuple([msg.HelloParameter(tag, values[tag]) for tag in sorted(values)])
 
 
-def read_hello(hello: msg.Hello, identity: bytes) -> HelloFacts:
-    """The other side's parameters; unknown tags are ignored [FR-022]. Raises `DecodeError` [FR-023]."""
+def read_hello(hello: msg.Hello, identity: bytes, table: ExtensionTable) -> LinkEstablished:
+    """The other side's parameters, and their extensions in the table; unknown tags are ignored [FR-022]. Raises
+    `DecodeError` [FR-023]."""
     values = {parameter.tag: parameter.value for parameter in hello.parameters}
+    agent = values.get(HelloTag.AGENT)
     observed = values.get(HelloTag.OBSERVED_ADDRESS)
     extensions = values.get(HelloTag.EXTENSIONS)
-    return HelloFacts(
-        agent=msg.Agent.decode(values[HelloTag.AGENT]).name if HelloTag.AGENT in values else "",
+    if extensions is not None:
+        table.agree(msg.Extensions.decode(extensions).entries)
+    return LinkEstablished(
+        identity=identity,
+        agent="" if agent is None else msg.Agent.decode(agent).name,
         record=_record_of(identity, values.get(HelloTag.OWN_RECORD)),
         observed=None if observed is None else msg.Address.decode(observed),
-        extensions=() if extensions is None else msg.Extensions.decode(extensions).entries,
+        extensions=table.agreed,
     )
 
 

@@ -61,16 +61,14 @@ def receive(session: Session, arrived: Input, frame_type: int, body: bytes) -> m
 
 
 def _on_hello(session: Session, frame: msg.Hello) -> bool:
-    hello = read_hello(frame, session.identity)
+    established = read_hello(frame, session.identity, session.extensions)
     session.established = True
-    session.extensions.agree(hello.extensions)
     session.requests.max_open = frame.max_requests
     session.topics.max_local = frame.max_handles
     session.idle = float(min(session.config.limits.idle, frame.idle))
     session.timers.stop(Timer.HELLO)
     session.record_received()
-    agreed = session.extensions.agreed
-    session.events.append(ev.LinkEstablished(session.identity, hello.agent, hello.record, hello.observed, agreed))
+    session.events.append(established)
     return False
 
 
