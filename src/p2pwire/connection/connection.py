@@ -273,7 +273,7 @@ class Connection:
         buffers = self._outbox.take()
         self._timers.stop(_OUTPUT)
         if now is not None:
-            self._timers.reading = self._reads()
+            self._timers.reading = not self._held  # no answers wait any more
         if self._ended and self._state is _DRAINING:
             self._end_of_stream()
         return buffers
@@ -303,7 +303,7 @@ class Connection:
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is to be called, on the caller's clock; None: not before something else happens."""
         self._watch_output()
-        return self._timers.next(reading=self._reads())
+        return self._timers.next(reading=not (self._held or self._answers_full()))
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due. Calling it early does no harm."""
@@ -328,10 +328,7 @@ class Connection:
     def _advance_clock(self, now: float) -> None:
         timers = self._timers
         timers.advance(now)
-        timers.reading = self._reads()
-
-    def _reads(self) -> bool:
-        return not self._held and not self._answers_full()
+        timers.reading = not (self._held or self._answers_full())
 
     def _answers_full(self) -> bool:
         return self._outbox.answers > self._config.limits.answers
