@@ -26,8 +26,8 @@ SIGNATURE_SIZE: Final = 64
 """bytes of a signature."""
 
 
-class Purpose(Enum):
-    """What a signature is for. The value is the purpose's name in the signed text."""
+class Purpose(bytes, Enum):
+    """What a signature is for, under the name that it has in the signed text."""
 
     HANDSHAKE_INITIATOR = b"handshake-initiator"
     HANDSHAKE_RESPONDER = b"handshake-responder"
@@ -36,7 +36,7 @@ class Purpose(Enum):
 
 def signed_text(purpose: Purpose, content: Buffer) -> bytes:
     """The bytes that a signature of `content` for `purpose` signs."""
-    return b"".join((PROTOCOL_NAME, b" ", purpose.value, b"\0", content))
+    return b"".join((PROTOCOL_NAME, b" ", purpose, b"\0", content))
 
 
 @attrs.frozen(repr=False)
