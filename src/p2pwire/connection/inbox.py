@@ -80,18 +80,18 @@ class Inbox:
         if not MIN_PREAMBLE_BODY <= length <= MAX_PREAMBLE_BODY:
             # [VN-004]
             raise SilentFault(f"preamble body of {length} bytes, must be {MIN_PREAMBLE_BODY} to {MAX_PREAMBLE_BODY}")
-        return self._take(PREAMBLE_HEADER + length)
+        return self._take(0, PREAMBLE_HEADER + length)
 
     def handshake_message(self) -> bytes | None:
         """The next Noise message, if all of it is there. Raises `SilentFault` as soon as its length is none."""
-        if len(self._rest) < LENGTH_SIZE:
+        rest = self._rest
+        if len(rest) < LENGTH_SIZE:
             return None
-        length = self._rest[0] << 8 | self._rest[1]
+        length = rest[0] << 8 | rest[1]
         if not 1 <= length <= MAX_HANDSHAKE_MESSAGE:
             # [HS-001]
             raise SilentFault(f"handshake message of {length} bytes, must be 1 to {MAX_HANDSHAKE_MESSAGE}")
-        message = self._take(LENGTH_SIZE + length)
-        return None if message is None else message[LENGTH_SIZE:]
+        return self._take(LENGTH_SIZE, LENGTH_SIZE + length)
 
     # --- records and frames ---
 
@@ -156,12 +156,13 @@ class Inbox:
 
     # --- inside ---
 
-    def _take(self, size: int) -> bytes | None:
-        if size > len(self._rest):
+    def _take(self, begin: int, end: int) -> bytes | None:
+        rest = self._rest
+        if end > len(rest):
             return None
-        taken = bytes(self._rest[:size])
-        del self._rest[:size]
-        self._size -= size
+        taken = bytes(rest[begin:end])
+        del rest[:end]
+        self._size -= end
         return taken
 
     def _open_records(self, data: memoryview, opener: RecordOpener) -> None:
