@@ -58,7 +58,7 @@ def bytes_not_counted() -> None:
 def pong_first() -> None:
     def first(session: Any, ping: Any) -> bool:
         frame = msg.Pong(ping.data).encode_frame()
-        session.outbox._frames.insert(0, (frame,))
+        session.outbox._frames.insert(0, (frame, b""))
         session.outbox.waiting += len(frame)
         session.outbox.answers += len(frame)
         return True

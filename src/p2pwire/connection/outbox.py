@@ -30,8 +30,8 @@ class Outbox:
     def __init__(self) -> None:
         self._sealer: RecordSealer | None = None
         self._plain: list[Buffer] = []
-        self._frames: list[tuple[Buffer, ...]] = []
-        """Whole frames, in parts; small ones several together."""
+        self._frames: list[tuple[Buffer, Buffer]] = []
+        """Whole frames, each in two parts: a block is a part by itself. Small ones are several together."""
         self._gathered: bytearray | None = None
         """The last of these, if more small frames may go into it."""
         self.waiting = 0
@@ -55,20 +55,20 @@ class Outbox:
         size = len(frame)
         gathered = self._gathered
         if size > SMALL:
-            self._frames.append((frame,))
+            self._frames.append((frame, b""))
             self._gathered = None
         elif gathered is not None and len(gathered) + size <= GATHERED:
             gathered += frame
         else:
             self._gathered = bytearray(frame)
-            self._frames.append((self._gathered,))
+            self._frames.append((self._gathered, b""))
         self.waiting += size
         if answer:
             self.answers += size
 
-    def add_run(self, frames: Iterable[tuple[Buffer, ...]], size: int) -> None:
-        """Frames with blocks, which are not small, of so many bytes together; each in parts that are joined only inside
-        a record [EN-007]."""
+    def add_run(self, frames: Iterable[tuple[Buffer, Buffer]], size: int) -> None:
+        """Frames with blocks, which are not small, of so many bytes together; each in two parts that are joined only
+        inside a record [EN-007]."""
         self._frames.extend(frames)
         self._gathered = None
         self.waiting += size
@@ -92,13 +92,12 @@ class Outbox:
             frames, self._frames, self._gathered = self._frames, [], None
             parts: list[Buffer] = []
             room = MAX_RECORD_PLAINTEXT
-            for frame in frames:
-                size = sum(map(len, frame))
-                if size > room:
+            for head, block in frames:
+                room -= len(head) + len(block)
+                if room < 0:
                     ready.append(self._sealer.seal(*parts))
-                    parts, room = [], MAX_RECORD_PLAINTEXT
-                parts += frame
-                room -= size
+                    parts, room = [], MAX_RECORD_PLAINTEXT - len(head) - len(block)
+                parts += head, block
             if parts:
                 ready.append(self._sealer.seal(*parts))
             self.waiting = self.answers = 0

@@ -14,6 +14,8 @@ from p2pwire.connection.session import Session
 from p2pwire.connection.state import TopicState
 from p2pwire.connection.timers import Timer
 from p2pwire.connection.topics import Topic
+from p2pwire.connection.transfer import DATA_OVERHEAD
+from p2pwire.content.merkle import HASH
 from p2pwire.content.objects import topic_of
 from p2pwire.wire import messages as msg
 from p2pwire.wire.messages import EncodeError
@@ -160,7 +162,7 @@ def _send_block(session: Session, command: cmd.SendBlock) -> None:
 def _send_blocks(session: Session, command: cmd.SendBlocks) -> None:
     _check_room(session, "DATA")
     frames = session.serving.next_frames(command)
-    size = sum([len(head) for head, _ in frames]) + len(command.data)
+    size = len(frames) * DATA_OVERHEAD + sum(map(len, command.siblings)) * HASH + len(command.data)
     if session.outbox.waiting + size - sum(map(len, frames[-1])) >= session.config.limits.send_queue:
         raise LocalProtocolError(f"DATA: {len(frames)} blocks at once are more than fit; see room")  # [FC-030]
     session.outbox.add_run(frames, size)

@@ -31,6 +31,9 @@ _DATA_HEAD: Final = struct.Struct(">BHIIB")
 DATA_OVERHEAD: Final = _DATA_HEAD.size
 """bytes of a DATA frame beside its block and its hashes."""
 
+_DATA_BODY: Final = DATA_OVERHEAD - FRAME_HEADER
+"""bytes of its body beside these."""
+
 _PROOFS: Final = tuple(struct.Struct(f"{HASH}s" * hashes) for hashes in range(MAX_PROOF_HASHES + 1))
 """How so many hashes lie behind that."""
 
@@ -299,7 +302,8 @@ class Serving:
     def next_data(self, command: SendBlock) -> Data:
         """DATA with the next block of a request. Raises `LocalProtocolError` for what the other side would blame."""
         owed = self.owed(command.id)
-        _check_next(owed, owed.next, command.siblings, len(command.data), last=command.last)
+        _check_size(len(command.data), last=command.last)
+        _check_proof(owed, owed.next, command.siblings)
         return Data(command.id, owed.next, command.siblings, command.data)
 
     def next_frames(self, command: SendBlocks) -> list[tuple[bytes, memoryview]]:
@@ -313,20 +317,20 @@ class Serving:
             raise LocalProtocolError(f"DATA: {len(siblings)} blocks at once, {owed.end - first} are left to send")
         if not (len(siblings) - 1) * BLOCK < len(data) <= len(siblings) * BLOCK:
             raise LocalProtocolError(f"DATA: {len(data)} bytes are not {len(siblings)} blocks")
+        _check_size(len(data) - (len(siblings) - 1) * BLOCK, last=command.last)
         frames = []
         pack, start = _DATA_HEAD.pack, 0
         for block, proof in enumerate(siblings, first):
             piece = data[start : start + BLOCK]
             start += BLOCK
-            if proof or not (block - owed.first) & 1 or len(piece) < BLOCK:
-                # Every second block takes no hash, and there is nothing to check.
-                _check_next(owed, block, proof, len(piece), last=command.last and start >= len(data))
-            size = _DATA_HEAD.size - FRAME_HEADER + len(proof) * HASH + len(piece)
-            head = pack(_DATA, size, number, block, len(proof))
-            if proof:
-                head = b"".join((head, *proof))
-                if len(head) + len(piece) != FRAME_HEADER + size:
+            if proof or not block - owed.first & 1:  # every second block takes no hash
+                _check_proof(owed, block, proof)
+                hashes = b"".join(proof)
+                if len(hashes) != len(proof) * HASH:
                     raise LocalProtocolError(f"DATA: the proof of block {block} has a hash that is not one")
+                head = pack(_DATA, _DATA_BODY + len(hashes) + len(piece), number, block, len(proof)) + hashes
+            else:
+                head = pack(_DATA, _DATA_BODY + len(piece), number, block, 0)
             frames.append((head, piece))
         return frames
 
@@ -364,10 +368,14 @@ class Serving:
         return total > self.credit_total
 
 
-def _check_next(owed: Owed, block: int, siblings: Sequence[bytes], size: int, *, last: bool) -> None:
-    """Raises `LocalProtocolError` for a block of an answer that the other side would blame."""
+def _check_size(size: int, *, last: bool) -> None:
+    """Raises `LocalProtocolError` for a block that is short, and not the last of its answer."""
     if size != BLOCK and not last:
         raise LocalProtocolError(f"DATA: {size} bytes, only the last block may be short")  # [TR-053]
+
+
+def _check_proof(owed: Owed, block: int, siblings: Sequence[bytes]) -> None:
+    """Raises `LocalProtocolError` for a proof that the other side would blame."""
     # The height of the tree, which gives the count of the first proof, is for the caller to know.
     due = proof_count(len(siblings), block, owed.first)
     if len(siblings) != due:

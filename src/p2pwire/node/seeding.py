@@ -295,22 +295,22 @@ class Seeding:
             return
         most = min(reading.chunk.count - reading.sent, -(-room // (DATA_OVERHEAD + BLOCK_SIZE)))
         proofs = swarm.proofs(request.file, first, first + most, request.block)
-        count = 0
-        while room > 0 and count < most:
-            room -= DATA_OVERHEAD + len(proofs[count]) * HASH + BLOCK_SIZE
-            count += 1
+        before = (most - 1) * (DATA_OVERHEAD + BLOCK_SIZE) + sum(map(len, proofs[:-1])) * HASH
+        while before >= room:  # for their proofs
+            proofs.pop()
+            before -= DATA_OVERHEAD + BLOCK_SIZE + len(proofs[-1]) * HASH
+        count = len(proofs)
         piece = data[reading.sent * BLOCK_SIZE : (reading.sent + count) * BLOCK_SIZE]
         last = first + count == request.block + request.count
-        if not self._core.send(link, SendBlocks(request.id, tuple(proofs[:count]), piece, last)):
+        if not self._core.send(link, SendBlocks(request.id, tuple(proofs), piece, last)):
             self._drop(link, request)
             return
         reading.sent += count
         if request.file != MANIFEST_FILE:
-            start = swarm.layout.first_block(request.file) + first
-            for unit in range(
-                start >> swarm.layout.unit_exponent, (start + count - 1 >> swarm.layout.unit_exponent) + 1
-            ):
-                swarm.uploaded[unit] = swarm.uploaded.get(unit, 0) + 1
+            start, exponent = swarm.layout.first_block(request.file) + first, swarm.layout.unit_exponent
+            uploaded = swarm.uploaded
+            for unit in range(start >> exponent, (start + count - 1 >> exponent) + 1):
+                uploaded[unit] = uploaded.get(unit, 0) + 1
         link.bytes_sent += len(piece)
         link.control.add(DATA_EARNS * count)
         self._uploads.block_sent(link.id, len(piece), self._core.now, count)
