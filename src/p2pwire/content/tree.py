@@ -42,6 +42,9 @@ _PAGE_SIZE: Final = _PAGE_NODES * HASH
 _LEAVES_AT: Final = SUBTREE_LEAVES * HASH
 _RECORD: Final = struct.Struct(">BI16s")
 """Tier, number and a bit per node of a dumped page (bit n: node n follows); then those nodes, ascending."""
+_NODE: Final = struct.Struct(f"{HASH}s")
+"""A node in its page: taken out this way, it is not copied twice."""
+_NO_PAGE: Final = bytearray(_PAGE_SIZE)
 _ALL_LEAVES: Final = (1 << _PAGE_NODES) - (1 << SUBTREE_LEAVES)
 
 
@@ -136,17 +139,17 @@ class Tree:
         """The first `count` hashes of the block's proof, bottom-up. Raises `UnknownNodeError` if one is not known."""
         key = block >> SUBTREE_LEVELS
         slot = SUBTREE_LEAVES | block % SUBTREE_LEAVES
-        page = self._pages.get(key)
-        proof = []
-        for level in range(count):
+        page = self._pages.get(key, _NO_PAGE)
+        proof: tuple[bytes, ...] = ()
+        for _ in range(count):
             if slot == 1:
                 key, slot = _above(key)
-                page = self._pages.get(key)
-            start = (slot ^ 1) * HASH
-            node = bytes(page[start : start + HASH]) if page is not None else _UNKNOWN
-            proof.append(node if node != _UNKNOWN else self._padding(level, block >> level ^ 1))
+                page = self._pages.get(key, _NO_PAGE)
+            proof += _NODE.unpack_from(page, (slot ^ 1) * HASH)
             slot >>= 1
-        return tuple(proof)
+        if _UNKNOWN in proof:
+            return tuple([self._kept(node, level, block >> level ^ 1) for level, node in enumerate(proof)])
+        return proof
 
     def add(self, block: int, ancestors: Sequence[bytes], siblings: Sequence[bytes]) -> None:
         """Keep the nodes that a `ProofChecker` proved with this block (its `Proved`), in the order in which it did.
@@ -175,8 +178,10 @@ class Tree:
         slot = SUBTREE_LEAVES >> depth | index % (SUBTREE_LEAVES >> depth)
         return bytes(page[slot * HASH : slot * HASH + HASH]) if page is not None else _UNKNOWN
 
-    def _padding(self, level: int, index: int) -> bytes:
-        """The value of a node that is nowhere kept, if it covers only padding."""
+    def _kept(self, node: bytes, level: int, index: int) -> bytes:
+        """A node as it is kept; what is nowhere kept has a value all the same if it covers only padding."""
+        if node != _UNKNOWN:
+            return node
         if index << level < self.blocks:
             raise UnknownNodeError(f"node {index} of level {level} is not known")
         return PADDING[level]

@@ -233,7 +233,8 @@ class Swarm:
         assert found is not None
         if found[0] <= BLOCK_SIZE:
             return [()]
-        siblings, height = self.trees[file].siblings, tree_height(found[0])
+        tree = self.trees[file]
+        siblings, height = tree.siblings, tree.height
         return [
             () if (block - start) & 1 else siblings(block, proof_count(height, block, start))
             for block in range(first, end)
