@@ -256,9 +256,17 @@ class Connection:
         """The next event, after parsing no more than it takes; None: wait for bytes, time, or room to send."""
         events = self._events
         while not events:
-            if self._exhausted or not self._advance():
-                self._exhausted = True
+            if self._exhausted:
                 return None
+            try:
+                if not (self._read_frames() if self._state in _WANTS_FRAMES else self._read_clear()):
+                    self._exhausted = not (self._ended and self._end_of_stream())
+            except SilentFault as silent:
+                self._session.requests.tell_blocks()
+                self._give_up(silent.code, silent.text)
+            except LinkFault as fault:
+                self._session.requests.tell_blocks()
+                self._close(fault.code, fault.text, fault.frame_type)
         return events.pop(0)
 
     def data_to_send(self, now: float | None = None) -> list[Buffer]:
@@ -357,22 +365,8 @@ class Connection:
 
     # --- inside: input ---
 
-    def _advance(self) -> bool:
-        """Parse one message. False if none is complete, or nothing more may be read now."""
-        try:
-            done = self._read_frames() if self._state in _WANTS_FRAMES else self._read_clear()
-        except SilentFault as silent:
-            self._session.requests.tell_blocks()
-            self._give_up(silent.code, silent.text)
-        except LinkFault as fault:
-            self._session.requests.tell_blocks()
-            self._close(fault.code, fault.text, fault.frame_type)
-        else:
-            return done or (self._ended and self._end_of_stream())
-        return True
-
     def _read_clear(self) -> bool:
-        """A preamble or a message of the handshake."""
+        """A preamble or a message of the handshake. False if none is complete."""
         state = self._state
         if state in _WANTS_PREAMBLE:
             preamble = self._inbox.preamble()
@@ -486,7 +480,7 @@ class Connection:
         return self._handshake
 
     def _read_frames(self) -> bool:
-        """The blocks that are due, or one frame."""
+        """The blocks that are due, or one frame. False if none is complete, or nothing more may be read now."""
         if self._answers_full():
             self._timers.reading = False
             return self._session.requests.tell_blocks()
