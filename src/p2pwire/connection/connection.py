@@ -486,7 +486,7 @@ class Connection:
             return self._session.requests.tell_blocks()
         inbox, session, state = self._inbox, self._session, self._state
         while True:
-            if state is _OPEN and inbox.goes_on_with(_DATA):
+            if inbox.next_type == _DATA and state is _OPEN:
                 inbox.take(_DATA, session.take_blocks, self._events)
                 session.took_blocks()
                 if self._events:

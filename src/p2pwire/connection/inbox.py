@@ -6,6 +6,7 @@ Each length is compared with its limit before anything waits for the bytes that 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import Final
 
 from p2pwire.connection.faults import LinkFault, SilentFault
 from p2pwire.connection.records import LENGTH_SIZE, RecordOpener
@@ -23,6 +24,9 @@ from p2pwire.wire.registry import (
     CloseCode,
 )
 
+NO_FRAME: Final = -1
+"""In place of a frame's type: there is none."""
+
 
 class Inbox:
     """One stream of bytes, whatever pieces it comes in [GN-002]. `len()` is how many bytes are not parsed.
@@ -31,7 +35,7 @@ class Inbox:
     for. Copied is the beginning of a record that is not whole, and what a frame says, but no content.
     """
 
-    __slots__ = ("_at", "_failed", "_opener", "_plain", "_records", "_rest", "_size")
+    __slots__ = ("_at", "_failed", "_opener", "_plain", "_records", "_rest", "_size", "next_type")
 
     def __init__(self) -> None:
         self._size = 0
@@ -43,6 +47,8 @@ class Inbox:
         self._failed = False
         self._plain: bytes | None = None
         self._at = 0
+        self.next_type = NO_FRAME
+        """The type of the open record's next frame; `NO_FRAME`: none is left."""
 
     def __len__(self) -> int:
         return self._size
@@ -61,6 +67,7 @@ class Inbox:
         self._records.clear()
         self._size = self._at = 0
         self._plain = None
+        self.next_type = NO_FRAME
 
     def destroy(self) -> None:
         """Forget everything, the key too."""
@@ -112,12 +119,8 @@ class Inbox:
         self._size -= LENGTH_SIZE + len(record) + RECORD_TAG
         self._plain = record
         self._at = 0
+        self.next_type = record[0]
         return True
-
-    def goes_on_with(self, frame_type: int) -> bool:
-        """Whether the open record's next frame is of this type."""
-        plain = self._plain
-        return plain is not None and plain[self._at] == frame_type
 
     def take(self, frame_type: int, taker: Callable[[memoryview, int], int], told: Collection[object]) -> None:
         """While the open record goes on with a frame of this type, let somebody take whole frames of it: from a place
@@ -126,10 +129,12 @@ class Inbox:
         Raises `SilentFault` as `open_record` does.
         """
         while (plain := self._plain) is not None and plain[self._at] == frame_type:
-            self._at = taker(memoryview(plain), self._at)
-            if self._at < len(plain):
+            self._at = at = taker(memoryview(plain), self._at)
+            if at < len(plain):
+                self.next_type = plain[at]
                 return
             self._plain = None
+            self.next_type = NO_FRAME
             if told or not self.open_record():
                 return
 
@@ -145,13 +150,16 @@ class Inbox:
         size = len(plain)
         if body > size:
             raise LinkFault(CloseCode.PROTOCOL, f"{size - self._at} bytes after the record's last frame")
-        frame_type = plain[self._at]
+        frame_type = self.next_type
         end = body + (plain[body - 2] << 8 | plain[body - 1])
         if end > size:
             raise LinkFault(CloseCode.PROTOCOL, f"a frame goes {end - size} bytes past its record's end", frame_type)
-        self._at = end
-        if end == size:
+        if end < size:
+            self._at = end
+            self.next_type = plain[end]
+        else:
             self._plain = None
+            self.next_type = NO_FRAME
         return frame_type, plain[body:end]
 
     # --- inside ---
