@@ -96,11 +96,11 @@ def partial_record_dropped() -> None:
 def acts_before_the_form_is_checked() -> None:
     take = connection.receive
 
-    def hasty(session: Any, arrived: Any, frame_type: int, body: Any) -> Any:
+    def hasty(session: Any, frame_type: int, body: Any) -> Any:
         size = {FrameType.PING: 8, FrameType.JOIN: 67}.get(frame_type)
         if size is not None and len(body) > size:
-            take(session, arrived, frame_type, body[:size])
-        return take(session, arrived, frame_type, body)
+            take(session, frame_type, body[:size])
+        return take(session, frame_type, body)
 
     connection.receive = hasty
 
@@ -304,6 +304,7 @@ def type_ff_sent() -> None:
 @mutant
 def get_peers_unknown() -> None:
     del incoming._FRAME_TYPES[FrameType.GET_PEERS]
+    connection._STEADY -= {FrameType.GET_PEERS}
 
 
 @mutant

@@ -36,7 +36,7 @@ WILLING, UNWILLING = {TOPIC: BLOB.unknown}, dict[bytes, Offer]()
 def session(role: Role) -> Session:
     made = Session(CONFIG, role, Outbox(), deque(), Timers(0.0), bytes, grease=None)
     made.begin(bytes(32), bytes(32))
-    receive(made, FrameType.HELLO, FrameType.HELLO, memoryview(HELLO.encode()))
+    receive(made, FrameType.HELLO, memoryview(HELLO.encode()))
     made.outbox.drop()
     made.events.clear()
     made.topics.catalogue = WILLING
@@ -99,7 +99,7 @@ class World:
         after = self.copy()
         frame = after.arriving[number].popleft()
         frame_type = FrameType(frame[0])
-        receive(after.sides[number], frame_type, frame_type, memoryview(frame)[3:])
+        receive(after.sides[number], frame_type, memoryview(frame)[3:])
         assert not [event for event in after.sides[number].events if isinstance(event, ev.Closed)]
         after.settle(number)
         return after

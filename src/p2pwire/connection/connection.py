@@ -49,13 +49,17 @@ _WANTS_PREAMBLE: Final = frozenset({LinkState.WAIT_RESPONSE, LinkState.WAIT_OFFE
 _WANTS_MESSAGE: Final = frozenset({LinkState.WAIT_MESSAGE_1, LinkState.WAIT_MESSAGE_2, LinkState.WAIT_MESSAGE_3})
 _WANTS_FRAMES: Final = frozenset({LinkState.WAIT_HELLO, LinkState.OPEN})
 _OVER: Final = frozenset({LinkState.DRAINING, LinkState.CLOSED})
+_STEADY: Final = frozenset(
+    int(frame_type) for frame_type in FrameType if next_link_state(LinkState.OPEN, frame_type) is LinkState.OPEN
+)
+"""Frames that leave an open link open: nearly all that come."""
 
 # What every message asks for: before Python 3.12 a member read on its class costs more than a call.
 _OPEN: Final = LinkState.OPEN
 _DRAINING: Final = LinkState.DRAINING
 _CLOSED: Final = LinkState.CLOSED
 _OUTPUT: Final = Timer.OUTPUT
-_DATA: Final = FrameType.DATA
+_DATA: Final = int(FrameType.DATA)
 
 
 class Connection:
@@ -498,21 +502,25 @@ class Connection:
                 return session.requests.tell_blocks()
             session.record_received()
         frame_type, body = found
-        arrived = input_of(session, frame_type)
-        after = next_link_state(state, arrived)
-        if after is not state:  # seldom, and then it may be a fault
-            after = self._cell(arrived, frame_type)
         try:
-            close = receive(session, arrived, frame_type, body)
+            if state is _OPEN and frame_type in _STEADY:
+                receive(session, frame_type, body)
+            else:
+                self._on_turn(frame_type, body)
         except DecodeError as error:
             raise LinkFault(CloseCode.PROTOCOL, str(error), frame_type) from None  # [GN-007]
         except LinkFault as fault:
             raise LinkFault(fault.code, fault.text, frame_type) from None  # [CL-004]
-        if after is not state:
+        return True
+
+    def _on_turn(self, frame_type: int, body: bytes) -> None:
+        """A frame that may change the state of the link, or may not come now."""
+        after = self._cell(input_of(self._session, frame_type), frame_type)
+        close = receive(self._session, frame_type, body)
+        if after is not self._state:
             self._enter(after)
         if close is not None:
             self._on_close(close)
-        return True
 
     # --- inside: ends ---
 

@@ -22,7 +22,8 @@ from p2pwire.wire import messages as msg
 from p2pwire.wire.registry import FRAME_HEADER, CloseCode, FrameType, JoinFlag, RejectCode, is_critical
 
 # What every message asks for: before Python 3.12 a member read on its class costs more than a call.
-_DATA: Final = FrameType.DATA
+_CLOSE: Final = int(FrameType.CLOSE)
+_DATA: Final = int(FrameType.DATA)
 _SERVE: Final = Timer.SERVE
 _OPEN: Final = TopicState.OPEN
 
@@ -37,21 +38,22 @@ def input_of(session: Session, frame_type: int) -> Input:
     return LinkInput.UNKNOWN_CRITICAL if is_critical(frame_type) else LinkInput.UNKNOWN_IGNORABLE
 
 
-def receive(session: Session, arrived: Input, frame_type: int, body: bytes) -> msg.Close | None:
+def receive(session: Session, frame_type: int, body: bytes) -> msg.Close | None:
     """One frame that may come now. Returns CLOSE. Raises `DecodeError` and `LinkFault`."""
-    if arrived is not _DATA:
+    if frame_type != _DATA:
         session.requests.tell_blocks()
     handler = _HANDLERS.get(frame_type)
     if handler is not None:
         counted = handler(session, msg.decode_frame(frame_type, body))
-    elif arrived is FrameType.CLOSE:
+    elif frame_type == _CLOSE:
         close = msg.decode_frame(frame_type, body)
         assert isinstance(close, msg.Close)
         return close
     else:
         counted = True
-        if arrived is LinkInput.EXTENSION:
-            _on_extension(session, frame_type, body)
+        extension = session.extensions.incoming(frame_type)
+        if extension is not None:
+            session.events.append(ev.ExtensionReceived(*extension, body))
     if counted and not session.budget.spend(FRAME_HEADER + len(body), session.timers.now):
         raise LinkFault(CloseCode.FLOOD, "more control frames than the budget")  # [KA-022]
     return None
@@ -242,13 +244,6 @@ def _on_get_peers(session: Session, frame: msg.GetPeers) -> bool:
     if topic is not None:
         session.events.append(ev.PeersWanted(topic.name, frame.max))
     return True
-
-
-def _on_extension(session: Session, frame_type: int, body: bytes) -> None:
-    found = session.extensions.incoming(frame_type)
-    assert found is not None
-    name, index = found
-    session.events.append(ev.ExtensionReceived(name, index, body))
 
 
 _FRAME_TYPES: Final[Mapping[int, FrameType]] = {int(frame_type): frame_type for frame_type in FrameType}
