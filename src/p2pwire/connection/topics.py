@@ -137,9 +137,10 @@ class Topics:
         """
         topic = self._by_remote.get(handle)
         if topic is not None:
-            if next_topic_state(topic.state, _CONTENT) is not topic.state:
+            if topic.state is not _OPEN:  # where it is, content changes nothing
                 self._arrive(topic, _CONTENT)
-            return topic if topic.state is _OPEN else None
+                return None
+            return topic
         if not self._used >> handle & 1:
             self._arrive(Topic(b""), TopicInput.STRAY, f"handle {handle} was never joined")
         return None
