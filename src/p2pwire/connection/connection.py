@@ -485,7 +485,7 @@ class Connection:
 
     def _read_frames(self) -> bool:
         """The blocks that are due, or one frame. False if none is complete, or nothing more may be read now."""
-        if self._answers_full():
+        if self._outbox.answers and self._answers_full():
             self._timers.reading = False
             return self._session.requests.tell_blocks()
         inbox, session, state = self._inbox, self._session, self._state
