@@ -62,12 +62,12 @@ def test_every_check_is_the_same(name: str) -> None:
 
 
 def readers() -> dict[str, Any]:
-    """The formats of the codec, their methods, and what reads in the methods' place."""
+    """The formats of the codec, their methods, what reads in the methods' place, and what copies."""
     kept: list[ast.stmt] = [
         node
         for node in NATIVE.body
         if (isinstance(node, ast.AnnAssign) and re.search(r"_UNPACK|struct\.Struct", ast.unparse(node)))
-        or (isinstance(node, ast.FunctionDef) and re.search("_unpack(_from)?$", node.name))
+        or (isinstance(node, ast.FunctionDef) and re.search("_unpack(_from)?$|^_copied$", node.name))
     ]
     space: dict[str, Any] = {"struct": struct}
     exec(compile(ast.Module(kept, []), "readers", "exec", annotations.compiler_flag), space)
@@ -100,6 +100,13 @@ def test_a_part_of_a_message_is_read_as_its_format_says(name: str, kind: Callabl
         for at in (1, form.size + 1, -form.size - 1):
             with pytest.raises(struct.error):
                 read(kind(part), at)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_are_copied_from_any_buffer(kind: Callable[[bytes], Buffer]) -> None:
+    for at, end in ((2, 5), (0, 7), (3, 3), (7, 7), (-3, 6), (-1, 2)):
+        found = READERS["_copied"](kind(b"0123456"), at, end)
+        assert (type(found), found) == (bytes, b"0123456"[at:end])
 
 
 def test_each_field_is_made_and_completed() -> None:

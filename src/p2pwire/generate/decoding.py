@@ -157,6 +157,10 @@ class DecodeWriter:
             out(f"{name}.{field} = {value}")
         out(f"{name}.__class__ = {cls}")
 
+    def _copied(self, at: At, end: str) -> str:
+        """The bytes from a place to `end` (empty: all that are left)."""
+        return f"bytes({at.slice(end)})"
+
     # --- errors ---
 
     def _raise(self, condition: str, field: str, value: str, limit: str, at: At) -> None:
@@ -273,11 +277,11 @@ class DecodeWriter:
         limit = f"{range_limit(form.minimum, form.maximum)} bytes"
         self._raise(size_broken(size, form.minimum, form.maximum), field.name, size, limit, at)
         if form.text is not None:
-            self._read_text(field, form.text, at.slice(""), at)
+            self._read_text(field, form.text, self._copied(at, ""), at)
         elif form.view:
             self.out(f"{name} = {at.slice('', 'memoryview(data)')}")
         else:
-            self.out(f"{name} = bytes({at.slice('')})")
+            self.out(f"{name} = {self._copied(at, '')}")
         return At("len(data)")
 
     def _bounds(self, field: Field, size: str, at: At) -> None:
@@ -293,14 +297,14 @@ class DecodeWriter:
     def _read_sized(self, field: Field, form: VariableBytes, at: At) -> At:
         self._bounds(field, prefix_name(field), at)
         if form.text is not None:
-            self._read_text(field, form.text, at.slice("end"), at)
+            self._read_text(field, form.text, self._copied(at, "end"), at)
         else:
-            self.out(f"{local(field.name)} = bytes({at.slice('end')})")
+            self.out(f"{local(field.name)} = {self._copied(at, 'end')}")
         return At("end")
 
     def _read_text(self, field: Field, rule: TextRule, source: str, at: At) -> None:
         out, name = self.out, local(field.name)
-        out(f"raw = bytes({source})")
+        out(f"raw = {source}")
         out("try:")
         with out.indent():
             out(f'{name} = raw.decode("utf-8")')

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     from mypy_extensions import mypyc_attr
 """
 
-_COMPLETED: Final = '''
+_ADDED: Final = '''
+def _copied(data: Buffer, at: int, end: int) -> bytes:
+    """Bytes are cut by one call, without a slice object and a second copy; mypyc's way to cut them fails where the end
+    is before the beginning."""
+    return data[at:end] if isinstance(data, bytes) and 0 <= at <= end else bytes(data[at:end])
+
+
 def _complete(message: Any, **sized: bool) -> None:
     """Gives a class what attrs gives; `sized`: its fields, and whether only the size of one is shown."""
     fields = {name: attrs.field(repr=_size if shown else True) for name, shown in sized.items()}
@@ -120,12 +126,15 @@ class NativeDecodeWriter(DecodeWriter):
     def _make(self, name: str, cls: str, message: MessageForm, values: list[str]) -> None:
         self.out(f"{name} = {message.title}({', '.join(values)})")
 
+    def _copied(self, at: At, end: str) -> str:
+        return f"_copied(data, {at}, {end or 'len(data)'})"
+
 
 class Native(Manner):
     """Classes of mypyc's own. Their fields take any object, as those of the reference do."""
 
     prologue: str = PROLOGUE.replace(PROLOGUE[PROLOGUE.index("from typing") : PROLOGUE.index("\nBuffer:")], _IMPORTS)
-    prologue += _COMPLETED
+    prologue += _ADDED
     structs: type[Structs] = NativeStructs
     decoder: type[DecodeWriter] = NativeDecodeWriter
     known: str = "frame = _decode_known(data[at], body)"
