@@ -85,6 +85,9 @@ _FIELD_PRIME: Final = 2**255 - 19
 
 _SHA256: Final = SHA256()
 
+_BLOCKS: Final = tuple(struct.Struct(f"{KEY_SIZE}s" * blocks) for blocks in range(4))
+"""How so many keys lie one behind the other."""
+
 _LOW_ORDER: Final = frozenset(
     (u | top).to_bytes(KEY_SIZE, "little")
     for u in (
@@ -106,7 +109,7 @@ def hkdf(salt: bytes, key_material: bytes, info: bytes, blocks: int) -> tuple[by
     """HKDF-SHA256 (RFC 5869), its output cut into `blocks` pieces of 32 bytes. Noise's HKDF is this with no `info`."""
     # One call into the library: an HMAC for each block takes twice as long, and a handshake has eight of these.
     output = HKDF(_SHA256, blocks * KEY_SIZE, salt, info).derive(key_material)
-    return struct.unpack("32s" * blocks, output)
+    return _BLOCKS[blocks].unpack(output)
 
 
 def derive_psk(secret: bytes) -> bytes:
