@@ -57,7 +57,10 @@ _STEADY: Final = frozenset(
 # What every message asks for: before Python 3.12 a member read on its class costs more than a call.
 _OPEN: Final = LinkState.OPEN
 _DRAINING: Final = LinkState.DRAINING
+_WAIT_MESSAGE_1: Final = LinkState.WAIT_MESSAGE_1
+_WAIT_MESSAGE_2: Final = LinkState.WAIT_MESSAGE_2
 _CLOSED: Final = LinkState.CLOSED
+_HANDSHAKE_MESSAGE: Final = LinkInput.HANDSHAKE_MESSAGE
 _OUTPUT: Final = Timer.OUTPUT
 _DATA: Final = int(FrameType.DATA)
 
@@ -422,16 +425,16 @@ class Connection:
                 self._report(_code_of(refusing.reason), f"refused: {refusing.reason.name}")
 
     def _on_message(self, message: bytes) -> None:
-        after = self._cell(LinkInput.HANDSHAKE_MESSAGE)
+        after = self._cell(_HANDSHAKE_MESSAGE)
         handshake = self._running_handshake
-        if self._state is LinkState.WAIT_MESSAGE_1:
+        if self._state is _WAIT_MESSAGE_1:
             handshake.read_message_1(message)
             self._send_clear(handshake.flight_2())
             self._enter(after)
             self._events.append(OfferReceived())
             return
         # What is looked at in an identity, and in which order [ID-016].
-        if self._state is LinkState.WAIT_MESSAGE_2:
+        if self._state is _WAIT_MESSAGE_2:
             identity = self._met(handshake.read_message_2(message))
             if identity != self._config.identity.public:
                 self._check_wanted(identity)
