@@ -50,7 +50,7 @@ class Outbox:
         """Handshake bytes, which go as they are and before all frames."""
         self._plain.append(data)
 
-    def add(self, frame: Buffer, *, answer: bool = False) -> None:
+    def add(self, frame: Buffer, answer: bool = False) -> None:
         """One whole frame."""
         size = len(frame)
         gathered = self._gathered
