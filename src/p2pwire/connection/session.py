@@ -195,9 +195,8 @@ class Session:
         """REJECT of an open request of the other side; `retry` in seconds counts with CHOKED and BUSY only."""
         delay = round(min(retry, MAX_RETRY) * 1000) if retry and code in RETRY_CODES else 0
         frame = msg.Reject(request, code, delay).encode_frame()
-        self.serving.end(request)
         self.outbox.add(frame, answer=True)
-        if not self.serving:
+        if not self.serving.end(request):
             self.timers.stop(_SERVE)
 
     def withdraw(self, request: int, code: RejectCode) -> None:

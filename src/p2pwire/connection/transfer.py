@@ -341,9 +341,10 @@ class Serving:
         if last or owed.next == owed.end:
             self.end(number)
 
-    def end(self, number: int) -> None:
-        """A request is over."""
+    def end(self, number: int) -> bool:
+        """A request is over; says whether others are open."""
         self.ended_cost += self._open.pop(number).cost
+        return bool(self._open)
 
     def cancel(self, number: int) -> bool:
         """Whether this is the first CANCEL of an open request."""
