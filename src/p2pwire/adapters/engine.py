@@ -92,6 +92,8 @@ class Engine:
         self._stories: WeakSet[Story] = WeakSet()
         self._bound: list[Endpoint] = []
         self._closed = False
+        self.wakes_at: float | None = None
+        """What `Outside.wake_at` was told."""
 
     # --- what the application asks for ---
 
@@ -273,7 +275,8 @@ class Engine:
         for topic, transfer in changed.items():
             transfer.progress = node.progress(topic)
             transfer.changed()
-        outside.wake_at(node.next_timeout())
+        self.wakes_at = node.next_timeout()
+        outside.wake_at(self.wakes_at)
 
     def _to_disk(self, action: DiskAction) -> None:
         store = self._stores.get(action.topic)
@@ -349,7 +352,7 @@ class NodeTraffic:
         """See `Traffic`."""
         node = self._engine.node
         buffers = node.data_to_send(self.link, self._engine.now())
-        if buffers or node.has_news:
+        if node.has_news or node.next_timeout() != self._engine.wakes_at:
             self._engine.pump()
         return buffers
 

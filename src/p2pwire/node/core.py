@@ -91,11 +91,17 @@ class Core:
 
         The event that says so may still wait: a link that is stalled processes none.
         """
+        given = self.give(link, command)
+        if given:
+            self.unsettle(link)
+        return given
+
+    def give(self, link: Link, command: Command) -> bool:
+        """The same where the caller knows what is to be done next."""
         try:
             link.connection.send(command, self.now)
         except LocalProtocolError:
             return False
-        self.unsettle(link)
         return True
 
     def send_counted(self, link: Link, command: Command, cost: int = 1) -> bool:

@@ -140,13 +140,14 @@ class Links:
 
     def data_to_send(self, link: Link) -> list[Buffer]:
         """What there is to send."""
-        self._seeding.feed(link)
         connection = link.connection
         free = connection.can_send and connection.wants_data and connection.state is _OPEN
+        self._seeding.feed(link)
         buffers = connection.data_to_send(self._core.now)
         if not buffers:
             link.transmitting = False
-        if not free:  # else nothing has waited for the room that there is now
+        # What waits for room, or for control frames that blocks earn, may go now.
+        if not free or link.waiting or link.sated or link.hungry or link.tells or link.peers_due or link.stalled:
             self._core.unsettle(link)
         return buffers
 

@@ -286,6 +286,7 @@ class Seeding:
             if reading.sent == reading.chunk.count:
                 link.readings.popleft()
         self._outflow.sent(link.id, size, self._core.now)
+        self.serve(link)
 
     def _send(self, link: Link, reading: Reading, data: memoryview, room: int) -> None:
         request, first = reading.chunk.request, reading.chunk.block + reading.sent
@@ -302,7 +303,7 @@ class Seeding:
         count = len(proofs)
         piece = data[reading.sent * BLOCK_SIZE : (reading.sent + count) * BLOCK_SIZE]
         last = first + count == request.block + request.count
-        if not self._core.send(link, SendBlocks(request.id, tuple(proofs), piece, last)):
+        if not self._core.give(link, SendBlocks(request.id, tuple(proofs), piece, last)):
             self._drop(link, request)
             return
         reading.sent += count
