@@ -509,14 +509,14 @@ class Connection:
             if state is _OPEN and frame_type in _STEADY:
                 receive(session, frame_type, body)
             else:
-                self._on_turn(frame_type, body)
+                self._receive_by_table(frame_type, body)
         except DecodeError as error:
             raise LinkFault(CloseCode.PROTOCOL, str(error), frame_type) from None  # [GN-007]
         except LinkFault as fault:
             raise LinkFault(fault.code, fault.text, frame_type) from None  # [CL-004]
         return True
 
-    def _on_turn(self, frame_type: int, body: bytes) -> None:
+    def _receive_by_table(self, frame_type: int, body: bytes) -> None:
         """A frame that may change the state of the link, or may not come now."""
         after = self._cell(input_of(self._session, frame_type), frame_type)
         close = receive(self._session, frame_type, body)
