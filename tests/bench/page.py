@@ -11,7 +11,7 @@ from tests.bench.figures import Results
 from tests.bench.obstacles import obstacle
 from tests.bench.plot import plot
 from tests.bench.table import FIGURE_HEAD, QUICK, TARGET_HEAD, benches, figure_rows, markdown, target_rows
-from tests.bench.targets import MISSED, UNMEASURED, assess
+from tests.bench.targets import MISSED, UNMEASURED, Verdict, assess
 
 PICTURE: Final = "benchmarks.svg"
 
@@ -144,20 +144,19 @@ def _times(results: Results) -> str:
 
 
 def _shortfalls(results: Results) -> str:
-    """The targets that are missed, and what stands in the way."""
-    missed = [verdict for verdict in assess(results) if verdict.word == MISSED]
+    """The targets that are missed, by what stands in the way."""
+    missed: dict[str, list[Verdict]] = {}
+    for verdict in assess(results):
+        if verdict.word == MISSED:
+            missed.setdefault(obstacle(verdict.target), []).append(verdict)
     if not missed:
         return "Every target that was measured is met."
-    lines = [
-        fill(
-            f"- {verdict.target.text}: {verdict.shown}, wanted {verdict.target.wanted}. {obstacle(verdict.target)}",
-            width=WIDTH,
-            subsequent_indent="  ",
-            break_on_hyphens=False,
-        )
-        for verdict in missed
-    ]
-    return "### What falls short, and what stands in the way\n\n" + "\n".join(lines)
+    lines = ["### What falls short, and what stands in the way"]
+    for text, verdicts in missed.items():
+        found = [f"- {verdict.target.text}: {verdict.shown}, wanted {verdict.target.wanted}" for verdict in verdicts]
+        lines.append("\n".join(found))
+        lines.append(fill(text, width=WIDTH, break_on_hyphens=False))
+    return "\n\n".join(lines)
 
 
 def _machine(results: Results) -> str:

@@ -67,7 +67,12 @@ class Verdict:
         """The value, as the table has it."""
         if self.value is None:
             return "–"
-        return f"{self.value:.2f} ×" if self.target.over else f"{self.value:.3g}"
+        if not self.target.over:
+            return f"{self.value:.3g}"
+        text = f"{self.value:.2f}"
+        if self.word == MISSED and float(text) >= (self.target.least or 0):
+            text = f"{self.value:.3f}"  # missed by a hair
+        return f"{text} ×"
 
 
 def assess(results: Results) -> list[Verdict]:

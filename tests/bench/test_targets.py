@@ -14,7 +14,13 @@ SMALL = Target("an idle link", "memory/link", most=10)
 
 @pytest.mark.parametrize(
     ("value", "word", "shown"),
-    [(None, UNMEASURED, "–"), (0.99, MISSED, "0.99 ×"), (1.0, MET, "1.00 ×"), (1.25, AIMED, "1.25 ×")],
+    [
+        (None, UNMEASURED, "–"),
+        (0.99, MISSED, "0.99 ×"),
+        (0.9951, MISSED, "0.995 ×"),
+        (1.0, MET, "1.00 ×"),
+        (1.25, AIMED, "1.25 ×"),
+    ],
 )
 def test_a_ratio_has_to_reach_the_least(value: float | None, word: str, shown: str) -> None:
     verdict = Verdict(AGAINST, value)
