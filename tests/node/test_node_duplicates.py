@@ -9,7 +9,7 @@ import pytest
 from p2pwire.connection.config import Role
 from p2pwire.crypto.identity import Identity
 from p2pwire.node import actions as act
-from p2pwire.node.events import FetchComplete, NodeEvent, PeerConnected, PeerDisconnected
+from p2pwire.node.events import FetchComplete, LinkFailed, NodeEvent, PeerConnected, PeerDisconnected
 from p2pwire.node.node import Node, NodeConfig
 from p2pwire.node.swarm import Resource
 from p2pwire.storage.memory import SharedMemory
@@ -20,6 +20,7 @@ from p2pwire.wire.registry import DRAIN_TIMEOUT, CloseCode
 from tests.node.hosts import blob, connected, hosts, lasting, of, when
 
 CONTENT = blob(1, "duplicates")
+GIVEN_UP = ("there is a link to this identity already", "another link to the same peer stays")
 
 
 class Peer:
@@ -126,7 +127,7 @@ def schedules(build: Callable[[], tuple[Wires, list[Peer]]]) -> Iterator[list[Pe
 
 @pytest.mark.parametrize(("crossing", "swapped"), [(False, False), (True, False), (True, True)])
 def test_of_two_links_exactly_one_survives_in_every_order(crossing: bool, swapped: bool) -> None:
-    orders = 0
+    orders = doubled = 0
 
     def build() -> tuple[Wires, list[Peer]]:
         alice, bob = Peer(2 if swapped else 1), Peer(1 if swapped else 2)
@@ -148,9 +149,14 @@ def test_of_two_links_exactly_one_survives_in_every_order(crossing: bool, swappe
             assert len(opened) == len(set(opened))
             assert set(opened) - {event.link for event in closed} == {mine}
             assert {event.code for event in closed} <= {CloseCode.DUPLICATE}
+            # Whoever gives up a link early because of the other one says so.
+            failed = [event for event in peer.events if isinstance(event, LinkFailed)]
+            assert all(event.taken is (event.reason in GIVEN_UP) for event in failed)
+            doubled += any(event.taken for event in failed)
         # What the one was made for goes over the other.
         assert any(isinstance(event, FetchComplete) for event in alice.events)
     assert orders > 50
+    assert doubled
 
 
 def test_a_link_to_oneself_ends_in_every_order() -> None:

@@ -214,6 +214,9 @@ class Narrator:
                 output.trouble(code, f"{event.error}; it is shared no longer")
 
     def _failed(self, event: LinkFailed) -> None:
+        if event.taken:
+            self._output.detail(f"{event.endpoint}: {event.reason}")
+            return
         news = self._failures.get(event.endpoint) != event.reason
         self._failures[event.endpoint] = event.reason
         text = f"cannot reach {event.endpoint}: {event.reason}" if event.endpoint else event.reason

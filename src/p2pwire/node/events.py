@@ -60,6 +60,8 @@ class LinkFailed:
     """The suite that the responder wants instead; on a carrier of the caller's own the caller may try it [VN-057]."""
     own: bool = False
     """This very peer answered: its own address is never dialled again [ID-015]."""
+    taken: bool = False
+    """A peer answered to whom there is a link already, perhaps one of which nothing was told yet [ID-022]."""
 
 
 @attrs.frozen
