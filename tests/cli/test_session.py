@@ -13,6 +13,7 @@ from p2pwire.cli.output import Output
 from p2pwire.cli.session import Narrator
 from p2pwire.node.address import Endpoint
 from p2pwire.node.events import LinkFailed, NodeEvent
+from p2pwire.wire.registry import CloseCode
 
 BOB = Endpoint.parse("192.0.2.1", 40213)
 
@@ -33,7 +34,7 @@ def told(*events: NodeEvent) -> tuple[Mock, str]:
 
 
 def test_a_second_link_to_a_peer_is_no_trouble() -> None:
-    output, troubles = told(LinkFailed(BOB, "there is a link to this identity already", taken=True))
+    output, troubles = told(LinkFailed(BOB, "there is a link to this identity already", code=CloseCode.DUPLICATE))
     output.detail.assert_called_once_with(f"{BOB}: there is a link to this identity already")
     output.notice.assert_not_called()
     assert troubles == ""

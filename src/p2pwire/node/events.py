@@ -58,10 +58,18 @@ class LinkFailed:
     reason: str
     suite: Suite | None = None
     """The suite that the responder wants instead; on a carrier of the caller's own the caller may try it [VN-057]."""
-    own: bool = False
-    """This very peer answered: its own address is never dialled again [ID-015]."""
-    taken: bool = False
-    """A peer answered to whom there is a link already, perhaps one of which nothing was told yet [ID-022]."""
+    code: CloseCode | None = None
+    """How the link ended that was begun; None: there was no carrier."""
+
+    @property
+    def own(self) -> bool:
+        """This very peer answered: its own address is never dialled again [ID-015]."""
+        return self.code is CloseCode.SELF
+
+    @property
+    def taken(self) -> bool:
+        """A peer answered to whom there is a link already, perhaps one of which nothing was told yet [ID-022]."""
+        return self.code is CloseCode.DUPLICATE
 
 
 @attrs.frozen

@@ -256,8 +256,7 @@ class Meeting:
                 failure = _failure(link, target, event)
                 self._dialer.failed(target, failure, self._core.now, identity=link.connection.identity)
             if target is not None or link.given:
-                own, taken = event.code is CloseCode.SELF, event.code is CloseCode.DUPLICATE
-                self._core.events.append(LinkFailed(link.remote, event.reason, link.wanted_suite, own, taken))
+                self._core.events.append(LinkFailed(link.remote, event.reason, link.wanted_suite, event.code))
 
     # --- topics and exchange ---
 
